@@ -1,0 +1,1 @@
+"""What passed by: flows, messages, headers, connections. No I/O and no clock in here."""

@@ -1,0 +1,222 @@
+"""A flow: one recorded conversation.
+
+An `HTTPFlow` is one exchange, request and response. While it is `live` the engine owns it and
+waits at each hook; handlers may change it there. Afterwards it is a record.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nbproxy.model import url
+from nbproxy.model.connection import Client, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbproxy.model.message import Request, Response
+
+_ids = itertools.count()
+
+
+class Error:
+    """Why a flow failed.
+
+    Attributes:
+        msg: The cause, in words.
+        timestamp: When, Unix seconds.
+    """
+
+    KILLED_MESSAGE = "killed by a handler"
+
+    def __init__(self, msg: str, timestamp: float = 0.0) -> None:
+        self.msg = msg
+        self.timestamp = timestamp
+
+    def __str__(self) -> str:
+        return self.msg
+
+    def __repr__(self) -> str:
+        return f"<Error {self.msg}>"
+
+
+class Control(Protocol):
+    """How a live flow reaches the exchange that carries it; the engine's side of it."""
+
+    def resume(self) -> None:
+        """Let a held flow go on. From any thread."""
+        ...
+
+    def kill(self) -> None:
+        """Cut the exchange. From any thread."""
+        ...
+
+
+class Flow:
+    """What flows of every kind have.
+
+    Attributes:
+        id: Number of the flow, counted from 0 in the order of beginning; unique in this process.
+        type: "http".
+        client_conn: The connection from the client.
+        server_conn: The connection to the server.
+        error: Why it failed, or None.
+        metadata: For handlers: anything by name; kept with the flow.
+        comment: For people.
+        marked: A mark for people: "" for none, else a name such as ":red_circle:".
+        intercepted: True while it is held.
+        is_replay: "request", "response" or None.
+        timestamp_created: When it began, Unix seconds.
+    """
+
+    type = "flow"
+    error: Error | None = None
+    intercepted: bool = False
+    is_replay: str | None = None
+    _comment: str = ""
+    _marked: str = ""
+    _metadata: dict[str, Any] | None = None
+    _control: Control | None = None
+    _observer: Callable[[Flow], None] | None = None
+
+    def __init__(
+        self, client_conn: Client | None = None, server_conn: Server | None = None
+    ) -> None:
+        self.id = next(_ids)
+        self.client_conn = client_conn if client_conn is not None else Client()
+        self.server_conn = server_conn if server_conn is not None else Server()
+        self.timestamp_created = 0.0
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """For handlers: anything by name; kept with the flow."""
+        if self._metadata is None:
+            self._metadata = {}
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, value: dict[str, Any]) -> None:
+        self._metadata = value
+
+    @property
+    def comment(self) -> str:
+        """Free text for people; a column of the frame."""
+        return self._comment
+
+    @comment.setter
+    def comment(self, value: str) -> None:
+        self._comment = value
+        self._changed()
+
+    @property
+    def marked(self) -> str:
+        """A mark for people, "" for none; a column of the frame. True stands for ":default:"."""
+        return self._marked
+
+    @marked.setter
+    def marked(self, value: str | bool) -> None:
+        self._marked = (":default:" if value else "") if isinstance(value, bool) else value
+        self._changed()
+
+    @property
+    def live(self) -> bool:
+        """True while the exchange is under way."""
+        return self._control is not None
+
+    @property
+    def killable(self) -> bool:
+        """True while `kill` has an effect."""
+        return self.live and self.error is None
+
+    def kill(self) -> None:
+        """Cut the exchange: the client's connection is closed without an answer. From any thread."""
+        control = self._control
+        if control is None:
+            raise ValueError(f"flow {self.id} is over, it cannot be killed any more")
+        if self.error is None:
+            self.error = Error(Error.KILLED_MESSAGE)
+        self.intercepted = False
+        control.kill()
+
+    def intercept(self) -> None:
+        """Hold the flow at the hook that is running now, until `resume` or `kill`."""
+        if self.live:
+            self.intercepted = True
+            self._changed()
+
+    def resume(self) -> None:
+        """Let a held flow go on. From any thread; nothing happens if it is not held."""
+        if self.intercepted:
+            self.intercepted = False
+            if self._control is not None:
+                self._control.resume()
+            self._changed()
+
+    def _changed(self) -> None:
+        """Tell whoever keeps the flow (the store) that something shown has changed."""
+        if self._observer is not None:
+            self._observer(self)
+
+
+class HTTPFlow(Flow):
+    """One exchange.
+
+    Attributes:
+        request: The request.
+        response: The response; None while there is none. A handler that assigns one in `request`
+            answers in the server's place.
+        websocket: The WebSocket's messages, or None.
+    """
+
+    type = "http"
+    response: Response | None = None
+    websocket: Any = None
+
+    def __init__(
+        self,
+        request: Request,
+        client_conn: Client | None = None,
+        server_conn: Server | None = None,
+    ) -> None:
+        super().__init__(client_conn, server_conn)
+        self.request = request
+        self.timestamp_created = request.timestamp_start
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the request's first byte to the response's last; None if it has not come."""
+        response = self.response
+        if response is None or response.timestamp_end is None:
+            return None
+        return max(0.0, response.timestamp_end - self.request.timestamp_start)
+
+    @property
+    def ttfb(self) -> float | None:
+        """Seconds from the request's first byte to the response's first; None if it has not come."""
+        response = self.response
+        if response is None or not response.timestamp_start:
+            return None
+        return max(0.0, response.timestamp_start - self.request.timestamp_start)
+
+    def copy(self) -> HTTPFlow:
+        """An independent flow with the same content and a new id; not live."""
+        other = HTTPFlow(self.request.copy(), self.client_conn, self.server_conn)
+        other.response = self.response.copy() if self.response is not None else None
+        other.error = self.error
+        other._comment, other._marked = self._comment, self._marked
+        other.timestamp_created = self.timestamp_created
+        if self._metadata is not None:
+            other.metadata = dict(self._metadata)
+        return other
+
+    def __repr__(self) -> str:
+        request = self.request
+        # no path: it may carry secrets, and reprs end up in notebooks
+        where = url.hostport(request.scheme, request.host, request.port)
+        outcome = "…"
+        if self.response is not None:
+            outcome = str(self.response.status_code)
+        elif self.error is not None:
+            outcome = self.error.msg
+        return f"<HTTPFlow {self.id}: {request.method} {request.scheme}://{where} → {outcome}>"

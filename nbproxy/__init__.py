@@ -1,0 +1,104 @@
+"""nbproxy: an intercepting HTTP(S) proxy that lives inside a Jupyter kernel.
+
+`%load_ext nbproxy` starts it; `nbproxy.flows` and `nbproxy.df` show what passed;
+`@nbproxy.on("response")` changes it. Outside a notebook, `nbproxy.Proxy` is a context manager.
+
+Public names are loaded when they are first used (PEP 562), so that importing stays cheap. The
+names in lower case act on the notebook's own proxy; `nbproxy.start()` makes one where none is.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nbproxy._version import __version__
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from nbproxy.handlers.concurrent import concurrent
+    from nbproxy.model.flow import HTTPFlow
+    from nbproxy.model.headers import Headers
+    from nbproxy.model.message import Request, Response
+    from nbproxy.proxy import Proxy
+
+_CLASSES = {
+    "HTTPFlow": "nbproxy.model.flow",
+    "Headers": "nbproxy.model.headers",
+    "NbproxyError": "nbproxy.errors",
+    "Proxy": "nbproxy.proxy",
+    "Request": "nbproxy.model.message",
+    "Response": "nbproxy.model.message",
+    "concurrent": "nbproxy.handlers.concurrent",
+}
+# attribute of the notebook's proxy -> whether asking for it starts the proxy
+_OF_THE_PROXY = {
+    "ca_file": False,
+    "clear": False,
+    "df": False,
+    "flows": False,
+    "handlers": False,
+    "off": False,
+    "on": False,
+    "options": False,
+    "port": True,
+    "proxies": True,
+    "start": False,
+    "stop": False,
+    "url": True,
+}
+
+__all__ = [
+    "HTTPFlow",
+    "Headers",
+    "NbproxyError",
+    "Proxy",
+    "Request",
+    "Response",
+    "__version__",
+    "ca_file",
+    "clear",
+    "concurrent",
+    "df",
+    "flows",
+    "handlers",
+    "off",
+    "on",
+    "options",
+    "port",
+    "proxies",
+    "start",
+    "stop",
+    "url",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _CLASSES.get(name)
+    if module is not None:
+        value = globals()[name] = getattr(import_module(module), name)
+        return value
+    if name in _OF_THE_PROXY:
+        from nbproxy import _current  # noqa: PLC0415 - lazily, as all here
+
+        return getattr(_current.get(started=_OF_THE_PROXY[name]), name)
+    raise AttributeError(f"module 'nbproxy' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *globals()})
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """`%load_ext nbproxy`: start the proxy on the kernel's loop, and say where it listens."""
+    from nbproxy.notebook import extension  # noqa: PLC0415 - IPython is needed only here
+
+    extension.load(ipython)
+
+
+def unload_ipython_extension(ipython: InteractiveShell) -> None:
+    """`%unload_ext nbproxy`: stop the proxy and take everything back."""
+    from nbproxy.notebook import extension  # noqa: PLC0415 - as above
+
+    extension.unload(ipython)

@@ -1,0 +1,1 @@
+"""What the proxy does with the same API that its users have."""

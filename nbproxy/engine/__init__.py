@@ -1,0 +1,1 @@
+"""Sockets and tasks: the listener, client connections, exchanges, the upstream pool, tunnels."""

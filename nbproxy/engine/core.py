@@ -1,0 +1,65 @@
+"""What all connections of one proxy share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nbproxy.protocol.http1 import Limits
+
+if TYPE_CHECKING:
+    import asyncio
+    import re
+    from collections.abc import Callable
+
+    from nbproxy.engine.contracts import CertificateSource, Dispatcher, Recorder
+    from nbproxy.engine.deadlines import Deadlines
+    from nbproxy.engine.upstream import Upstream
+    from nbproxy.model.connection import Address
+    from nbproxy.model.flow import HTTPFlow
+    from nbproxy.model.message import Response
+    from nbproxy.options import Options
+
+
+@dataclass(slots=True)
+class Core:
+    """The parts that an exchange works with; one for each running proxy.
+
+    Attributes:
+        loop: The loop all of it lives on.
+        sites: Names under which the proxy itself answers, with who does.
+        own_site: Answers requests to the proxy's own address; None refuses them.
+        own_addresses: Where we listen.
+        patterns: `ignore_hosts` and `allow_hosts`, compiled.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    options: Options
+    dispatcher: Dispatcher
+    recorder: Recorder
+    certificates: CertificateSource
+    upstream: Upstream
+    deadlines: Deadlines
+    limits: Limits
+    sites: dict[str, Callable[[HTTPFlow], Response]] = field(default_factory=dict)
+    own_site: Callable[[HTTPFlow], Response] | None = None
+    own_addresses: set[Address] = field(default_factory=set)
+    patterns: dict[str, tuple[re.Pattern[str], ...]] = field(default_factory=dict)
+
+    async def announce(self, hook: str, argument: object = None) -> None:
+        """Run the handlers of a hook, if there are any."""
+        if hook in self.dispatcher.active:
+            waiting = self.dispatcher.fire(hook, argument)
+            if waiting is not None:
+                await waiting
+
+
+def limits_from(options: Options) -> Limits:
+    """The bounds of messages that the options ask for."""
+    return Limits(
+        head_bytes=options.http_max_head,
+        fields=options.http_max_fields,
+        first_s=options.idle_timeout,
+        head_s=options.head_timeout,
+        body_s=options.body_timeout,
+    )

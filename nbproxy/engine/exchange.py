@@ -1,0 +1,676 @@
+"""One exchange: from a request's head to the last byte of its response.
+
+`Exchange.run` reads as the list of what happens: hooks, the request's body, the server, hooks, the
+response's body, the answer. What waits is a plain await; two things go on at once only while a
+request's body is passed on as it comes, when a task uploads it and the exchange waits for the
+response, which may come before the upload's end.
+
+Faults: the client's own (`RemoteProtocolError` while it is read) are answered with their status and
+end its connection. The server's become a 502 or 504, or a cut connection if part of the response is
+out already. In each case the flow has an `error`, its `error` hook runs, and it is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from nbproxy.engine.bodies import Relay, read_whole
+from nbproxy.engine.pages import error_response
+from nbproxy.engine.tunnel import relay
+from nbproxy.engine.upstream import Origin
+from nbproxy.errors import ConnectionFailed, NbproxyError, ProtocolError, RemoteProtocolError
+from nbproxy.model.flow import Error
+from nbproxy.model.headers import Headers
+from nbproxy.model.message import Response
+from nbproxy.model.reasons import REASONS
+from nbproxy.protocol import framing, http1
+
+if TYPE_CHECKING:
+    from nbproxy.engine.client import ClientConnection
+    from nbproxy.engine.upstream import ServerConnection
+    from nbproxy.model.flow import HTTPFlow
+    from nbproxy.model.message import Message
+    from nbproxy.protocol.http1 import ClientStream, RequestHead, ResponseHead
+
+# RFC 9110, 9.2.2
+_IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+_VERSIONS: Final = {b"1.1": "HTTP/1.1", b"1.0": "HTTP/1.0"}
+_NO_LENGTH: Final = frozenset((b"content-length",))
+_NO_BODY: Final = frozenset((204, 304))  # RFC 9110, 6.4.1
+_UPGRADE_FIELDS: Final = frozenset((b"connection", b"upgrade"))
+# Schemes that authenticate a connection, not a request (RFC 4559, 6).
+_BINDING: Final = (b"ntlm", b"negotiate")
+
+
+class _Killed(Exception):  # noqa: N818 - an outcome, not a fault
+    """A handler, or somebody in a cell, ended the exchange."""
+
+
+class Exchange:
+    """Carries one flow; it is the flow's `Control` while it is live.
+
+    Args:
+        owner: The client's connection.
+        client: Its stream, on which the head was just read.
+        head: The head.
+        flow: The flow it begins.
+    """
+
+    __slots__ = (
+        "_held",
+        "_killed",
+        "_on_server",
+        "_sent_any",
+        "_upload",
+        "_upload_fault",
+        "client",
+        "core",
+        "flow",
+        "head",
+        "owner",
+        "server",
+    )
+
+    def __init__(
+        self, owner: ClientConnection, client: ClientStream, head: RequestHead, flow: HTTPFlow
+    ) -> None:
+        self.owner = owner
+        self.core = owner.core
+        self.client = client
+        self.head = head
+        self.flow = flow
+        self.server: ServerConnection | None = None
+        self._held: asyncio.Future[None] | None = None
+        self._killed = False
+        self._on_server = False
+        self._sent_any = False
+        self._upload: asyncio.Task[None] | None = None
+        self._upload_fault: NbproxyError | None = None
+
+    # -- Control: what others may do to a live flow, from any thread
+
+    def resume(self) -> None:
+        """Let the held flow go on."""
+        self.core.loop.call_soon_threadsafe(self._release)
+
+    def kill(self) -> None:
+        """End the exchange without an answer."""
+        self._killed = True
+        self.core.loop.call_soon_threadsafe(self._cut)
+
+    def _release(self) -> None:
+        if self._held is not None and not self._held.done():
+            self._held.set_result(None)
+
+    def _cut(self) -> None:
+        self._release()
+        if self.flow.live:
+            self.owner.socket.abort()
+            if self.server is not None:
+                self.server.socket.fail(ConnectionFailed(Error.KILLED_MESSAGE))
+
+    # -- the course of things
+
+    async def run(self) -> bool:
+        """Carry the flow to its end.
+
+        Returns:
+            Whether the client's connection may serve another request.
+        """
+        flow = self.flow
+        core = self.core
+        flow._control = self  # noqa: SLF001 - the model's one slot for us
+        core.recorder.opened(flow)
+        self.owner.socket.on_lost = self._client_lost
+        try:
+            keep = await self._carry()
+        except NbproxyError as error:
+            keep = await self._fail(error)
+        except _Killed:
+            keep = await self._end_killed()
+        except asyncio.CancelledError:
+            self._drop_server()
+            flow.error = flow.error or Error("the proxy was stopped", time.time())
+            raise
+        finally:
+            self.owner.socket.on_lost = None
+            flow._control = None  # noqa: SLF001
+            flow.intercepted = False
+            core.recorder.closed(flow)
+        return keep
+
+    async def _carry(self) -> bool:
+        flow = self.flow
+        active = self.core.dispatcher.active
+        if "requestheaders" in active:
+            await self._hook("requestheaders")
+        pieces = await self._read_request()
+        if "request" in active:
+            await self._hook("request")
+        if flow.response is None:
+            self._answer_ourselves()
+        if flow.response is not None:
+            return await self._answer_for_server()
+        self._on_server = True
+        head = await self._forward(pieces)
+        if head.status == 101:
+            return await self._switch(head)
+        return await self._return_response(head)
+
+    async def _hook(self, name: str) -> None:
+        waiting = self.core.dispatcher.fire(name, self.flow)
+        if waiting is not None:
+            await waiting
+        if self.flow.intercepted:
+            await self._hold()
+        if self._killed:
+            raise _Killed
+
+    async def _hold(self) -> None:
+        self._held = self.core.loop.create_future()
+        if not self.flow.intercepted:  # resumed from another thread just now
+            return
+        self.core.recorder.changed(self.flow)
+        seconds = self.core.options.intercept_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                await self._held
+        except TimeoutError:
+            self.flow.intercepted = False
+            self.flow.metadata["released"] = f"after {seconds:g} s, unchanged"
+        finally:
+            self._held = None
+
+    # -- the request
+
+    async def _read_request(self) -> list[bytes]:
+        """Read the body, if it is to be seen whole.
+
+        Returns:
+            Nothing if it was; else the pieces that were read before it turned out too large.
+        """
+        request = self.flow.request
+        client = self.client
+        if client.body_done:
+            request.hold_body(b"")
+            request.timestamp_end = time.time()
+            return []
+        if client.expects_continue and self.flow.response is None:
+            client.write_continue()
+        how = self.head.framing
+        limit = self.core.options.stream_large_bodies
+        if request.stream or (isinstance(how, int) and how > limit):
+            request.stream = request.stream or True
+            return []
+        pieces, whole = await read_whole(client, limit, self.core.limits.body_s)
+        if not whole:
+            request.stream = True
+            return pieces
+        self._take_whole(request, pieces, client.trailers)
+        return []
+
+    @staticmethod
+    def _take_whole(
+        message: Message, pieces: list[bytes], trailers: tuple[tuple[bytes, bytes], ...]
+    ) -> None:
+        message.hold_body(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        message.timestamp_end = time.time()
+        if trailers:
+            message.trailers = Headers.from_wire(trailers)
+
+    def _answer_ourselves(self) -> None:
+        """Requests that end here: our own pages, and Max-Forwards (RFC 9110, 7.6.2)."""
+        request = self.flow.request
+        site = self.core.sites.get(request.host)
+        if site is not None:
+            self.flow.response = site(self.flow)
+        elif self.head.method in {b"TRACE", b"OPTIONS"}:
+            hops = self.head.special.get(b"max-forwards")
+            if hops and hops[0].strip() == b"0":
+                self.flow.response = Response.make(
+                    200, b"" if self.head.method == b"OPTIONS" else self._trace(), _TRACE_TYPE
+                )
+
+    def _trace(self) -> bytes:
+        """The request as it came, without what may be secret (RFC 9110, 9.3.8)."""
+        secret = {b"authorization", b"cookie", b"proxy-authorization"}
+        fields = [f for f in self.flow.request.headers.fields if f[0].lower() not in secret]
+        lines = b"".join(n + b": " + v + b"\r\n" for n, v in fields)
+        return b"TRACE %b HTTP/1.1\r\n%b\r\n" % (self.head.target, lines)
+
+    # -- the server
+
+    async def _forward(self, pieces: list[bytes]) -> ResponseHead:
+        """Send the request, and read the head of the response."""
+        request = self.flow.request
+        method = request.method.encode("ascii")
+        upgrade = self._wanted_upgrade()
+        server = await self._connect(fresh=False)
+        while True:
+            reused = server.conn.requests > 0
+            server.conn.requests += 1
+            server.stream.begin(method, upgrade=upgrade)
+            self._send_request(server, method, pieces, upgrade=upgrade)
+            try:
+                return await self._read_response_head(server)
+            except ConnectionFailed as error:
+                again = (
+                    reused
+                    and error.fresh
+                    and method in _IDEMPOTENT
+                    and self._upload is None
+                    and not request.body_size
+                    and not self.owner.socket.is_lost
+                    and not self._killed
+                )
+                if not again:
+                    raise
+            self._drop_server()
+            server = await self._connect(fresh=True)
+
+    async def _connect(self, *, fresh: bool) -> ServerConnection:
+        request = self.flow.request
+        tls = request.scheme == "https"
+        sni = (self._sni(request.host) or request.host) if tls else ""
+        origin = Origin(tls, request.host, request.port, sni)
+        upstream = self.core.upstream
+        server = None if fresh else self.owner.take_bound(origin)
+        if server is None:
+            failure = self.owner.take_failure(origin)
+            if failure is not None:
+                raise failure
+            connect = upstream.connect if fresh else upstream.acquire
+            server = await connect(origin, self.flow.client_conn)
+        self.server = server
+        self.flow.server_conn = server.conn
+        if self.owner.socket.is_lost or self._killed:
+            raise ConnectionFailed("the client disconnected")
+        authorization = self.head.special.get(b"authorization")
+        if authorization and authorization[0].lower().startswith(_BINDING):
+            server.bound = True
+        return server
+
+    def _sni(self, host: str) -> str:
+        """The name the client asked for, while the request still goes where the tunnel leads."""
+        tunnel = self.owner.tunnel
+        return tunnel.sni if tunnel is not None and tunnel.host == host else ""
+
+    def _wanted_upgrade(self) -> bool:
+        """Whether an upgrade is passed on (RFC 9110, 7.8): any but h2c, which would blind us."""
+        wanted = self.head.special.get(b"upgrade")
+        if not wanted or self.head.version != b"1.1":
+            return False
+        options = set(framing.members(self.head.special.get(b"connection", [])))
+        protocols = framing.members(wanted)
+        return b"upgrade" in options and b"h2c" not in protocols and self.head.framing == 0
+
+    def _send_request(
+        self, server: ServerConnection, method: bytes, pieces: list[bytes], *, upgrade: bool
+    ) -> None:
+        request = self.flow.request
+        special = self.head.special
+        dropped = framing.dropped_fields(special)
+        if upgrade:
+            dropped -= _UPGRADE_FIELDS
+        if special.get(b"expect") and self.head.framing != 0:
+            dropped |= {b"expect"}  # we have asked for the body already
+        target = request.path.encode("ascii")
+        fields = request.headers.fields
+        if request.stream and not self.client.body_done:
+            how: framing.Framing = self.head.framing
+            if callable(request.stream) or (request.trailers and how != "chunked"):
+                how = "chunked"
+            server.io.write(http1.request_head_bytes(method, target, fields, dropped, how))
+            self._upload = asyncio.ensure_future(self._send_body(server, how, pieces))
+            return
+        body = request.raw_content or b""
+        if request.trailers or ("transfer-encoding" in request.headers and body):
+            head = http1.request_head_bytes(method, target, fields, dropped, "chunked")
+            server.io.write(head)
+            server.stream.write_piece("chunked", body)
+            trailers = request.trailers.fields if request.trailers else ()
+            server.stream.write_end("chunked", trailers)
+            return
+        framed = len(body) if body or "content-length" in request.headers else None
+        if framed is None and self.head.framing == "chunked":
+            framed = 0
+        head = http1.request_head_bytes(method, target, fields, dropped, framed)
+        server.io.write(head + body if body else head)
+
+    async def _send_body(
+        self, server: ServerConnection, how: framing.Framing, pieces: list[bytes]
+    ) -> None:
+        """Pass the request's body on while it comes; runs beside the wait for the response."""
+        request = self.flow.request
+        client = self.client
+        limit_s = self.core.limits.body_s
+        passing = Relay(
+            request,
+            self.core.recorder.body(),
+            lambda data: server.stream.write_piece(how, data),
+            lambda: self.core.recorder.changed(self.flow),
+        )
+        try:
+            for piece in pieces:
+                passing.piece(piece)
+            while (more := await client.next_piece(limit_s)) is not None:
+                passing.piece(more)
+                if server.socket.is_lost:
+                    return
+                await server.io.drain(limit_s)
+            passing.finish()
+            if client.trailers:
+                request.trailers = Headers.from_wire(client.trailers)
+            server.stream.write_end(how, client.trailers)
+            request.timestamp_end = time.time()
+        except NbproxyError as error:
+            if server.socket.is_lost:
+                return  # the response, or its absence, says the rest
+            self._upload_fault = error
+            server.socket.fail(ConnectionFailed(str(error)))
+        except Exception as error:  # noqa: BLE001 - a handler's `stream` callable
+            self._upload_fault = ProtocolError(f"the stream callable failed: {error!r}", 502)
+            server.socket.fail(ConnectionFailed(str(error)))
+        finally:
+            passing.close()
+
+    async def _read_response_head(self, server: ServerConnection) -> ResponseHead:
+        """The final head (or a 101), after passing interim ones on."""
+        seconds = self.core.options.response_timeout
+        while True:
+            head = await server.stream.response_head(seconds)
+            if head.status >= 200 or head.status == 101:
+                return head
+            self.flow.metadata.setdefault("interim", []).append(head.status)
+            if head.status != 100 or not self.head.special.get(b"expect"):
+                self.client.write_interim(head.status, head.reason, head.fields)
+
+    def _client_lost(self) -> None:
+        """The client's socket is gone: whatever the server is doing for it ends."""
+        if self.server is not None:
+            self.server.socket.fail(ConnectionFailed("the client disconnected"))
+
+    def _drop_server(self) -> None:
+        if self._upload is not None:
+            self._upload.cancel()
+        if self.server is not None:
+            self.server.abort()
+            self.server = None
+
+    def _return_server(self) -> None:
+        """The response was read to its end: the connection may serve somebody else."""
+        server, self.server = self.server, None
+        if server is None:
+            return
+        if server.stream.has_leftover:
+            self.flow.metadata["leftover"] = "the server sent bytes after its response"
+        if server.bound:
+            self.owner.keep_bound(server)
+        elif self._upload is not None and not self._upload.done():
+            server.abort()
+        else:
+            self.core.upstream.release(server)
+
+    # -- the response
+
+    async def _return_response(self, head: ResponseHead) -> bool:
+        flow = self.flow
+        server = self.server
+        assert server is not None  # noqa: S101 - a head came from it
+        response = flow.response = Response(
+            head.status,
+            reason=head.reason.decode("latin-1"),
+            headers=Headers.from_wire(head.fields),
+            content=None,
+            http_version=_VERSIONS[head.version],
+            timestamp_start=head.started,
+        )
+        challenge = head.special.get(b"www-authenticate")
+        if challenge and any(c.lower().startswith(_BINDING) for c in challenge):
+            server.bound = True
+        active = self.core.dispatcher.active
+        if "responseheaders" in active:
+            await self._hook("responseheaders")
+            if flow.response is not response:  # replaced: the server's own is not wanted any more
+                self._drop_server()
+                return await self._answer_for_server(hooked=True)
+        stream = server.stream
+        pieces: list[bytes] = []
+        whole = False
+        if not self._must_stream(head, response):
+            limit = self.core.options.stream_large_bodies
+            pieces, whole = await read_whole(stream, limit, self.core.limits.body_s)
+        if not whole:
+            return await self._stream_response(server, head, pieces)
+        self._take_whole(response, pieces, stream.trailers)
+        self._return_server()
+        if "response" in active:
+            await self._hook("response")
+        return await self._answer()
+
+    def _must_stream(self, head: ResponseHead, response: Response) -> bool:
+        """Whether the body goes on as it comes, unseen by `response` handlers until it is over."""
+        how = head.framing
+        if response.stream:
+            return True
+        kind = head.special.get(b"content-type")
+        if kind and kind[0].lower().startswith(b"text/event-stream"):
+            return True
+        if isinstance(how, int) and how > self.core.options.stream_large_bodies:
+            return True
+        server = self.server
+        return (
+            "response" not in self.core.dispatcher.active
+            and server is not None
+            and not server.stream.body_at_hand
+        )
+
+    async def _stream_response(
+        self, server: ServerConnection, head: ResponseHead, pieces: list[bytes]
+    ) -> bool:
+        flow = self.flow
+        response = flow.response
+        assert response is not None  # noqa: S101 - set by our caller
+        response.stream = response.stream or True
+        how = head.framing
+        if how == "until-eof" or callable(response.stream):
+            how = "chunked"
+        keep = self._client_persists() and (self._upload is None or self._upload.done())
+        if how == "chunked" and self.head.version == b"1.0":
+            how, keep = "until-eof", False
+        self._write_head(response, how, head.special, keep=keep)
+        client = self.client
+        passing = Relay(
+            response,
+            self.core.recorder.body(),
+            lambda data: client.write_piece(how, data),
+            lambda: self.core.recorder.changed(flow),
+        )
+        self.core.recorder.changed(flow)
+        is_events = head.special.get(b"content-type", [b""])[0].startswith(b"text/event-stream")
+        silent_s = self.core.options.response_timeout if is_events else self.core.limits.body_s
+        try:
+            for piece in pieces:
+                passing.piece(piece)
+            while (more := await server.stream.next_piece(silent_s)) is not None:
+                passing.piece(more)
+                await client.io.drain(self.core.limits.body_s)
+            passing.finish()
+        except (NbproxyError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # a handler's `stream` callable
+            raise ProtocolError(f"the stream callable failed: {error!r}", 502) from error
+        finally:
+            passing.close()
+        if server.stream.trailers:
+            response.trailers = Headers.from_wire(server.stream.trailers)
+        response.timestamp_end = time.time()
+        client.write_end(how, server.stream.trailers)
+        self._return_server()
+        if "response" in self.core.dispatcher.active:
+            await self._hook("response")
+        return self._finish(keep=keep)
+
+    async def _answer_for_server(self, *, hooked: bool = False) -> bool:
+        """A handler, or we ourselves, answered; the hooks of a response run all the same."""
+        response = self.flow.response
+        assert response is not None  # noqa: S101 - that is why we are here
+        now = time.time()
+        response.timestamp_start = response.timestamp_start or now
+        response.timestamp_end = response.timestamp_end or now
+        self._on_server = False
+        active = self.core.dispatcher.active
+        if "responseheaders" in active and not hooked:
+            await self._hook("responseheaders")
+        if "response" in active:
+            await self._hook("response")
+        return await self._answer()
+
+    async def _answer(self) -> bool:
+        """Send the response that the flow has now, whole."""
+        response = self.flow.response
+        if response is None:
+            raise ProtocolError("a handler took the response away", 502)
+        body = response.raw_content or b""
+        trailers = response.trailers.fields if response.trailers else ()
+        how: framing.Framing | None = len(body)
+        keep = self._client_persists() and (self._upload is None or self._upload.done())
+        status = response.status_code
+        if self.head.method == b"HEAD" or status in _NO_BODY or status < 200:
+            how, body, trailers = None, b"", ()
+        elif (trailers or "transfer-encoding" in response.headers) and self.head.version == b"1.1":
+            how = "chunked"
+        special: framing.Special = {}
+        connection = response.headers.get_first("connection")
+        if connection is not None:
+            special[b"connection"] = [connection]
+        if how == "chunked":
+            self._write_head(response, how, special, keep=keep)
+            self.client.write_piece(how, body)
+            self.client.write_end(how, trailers)
+        else:
+            self._write_head(response, how, special, keep=keep, body=body)
+        await self.client.io.drain(self.core.limits.body_s)
+        return self._finish(keep=keep)
+
+    def _write_head(
+        self,
+        response: Response,
+        how: framing.Framing | None,
+        special: framing.Special,
+        *,
+        keep: bool,
+        body: bytes = b"",
+    ) -> None:
+        also = _NO_LENGTH if response.status_code == 204 else frozenset()
+        connection = b""
+        if not keep:
+            connection = b"close"
+        elif self.head.version == b"1.0":
+            connection = b"keep-alive"
+        reason = response.reason or REASONS.get(response.status_code, "")
+        head = http1.response_head_bytes(
+            response.status_code,
+            reason.encode("latin-1", "replace"),
+            response.headers.fields,
+            framing.dropped_fields(special, also),
+            how,
+            connection,
+        )
+        self._sent_any = True
+        self.client.io.write(head + body if body else head)
+
+    def _client_persists(self) -> bool:
+        return self.client.body_done and framing.may_persist(self.head.special, self.head.version)
+
+    def _finish(self, *, keep: bool) -> bool:
+        if self._upload is not None and not self._upload.done():
+            self._upload.cancel()
+            keep = False
+        return keep
+
+    # -- other ends
+
+    async def _switch(self, head: ResponseHead) -> bool:
+        """101: the connection is another protocol's from here on (RFC 9110, 7.8)."""
+        flow, server = self.flow, self.server
+        assert server is not None  # noqa: S101 - a head came from it
+        response = flow.response = Response(
+            101,
+            reason=head.reason.decode("latin-1"),
+            headers=Headers.from_wire(head.fields),
+            timestamp_start=head.started,
+        )
+        if "responseheaders" in self.core.dispatcher.active:
+            await self._hook("responseheaders")
+        dropped = framing.HOP_BY_HOP - _UPGRADE_FIELDS
+        self.client.io.write(
+            http1.response_head_bytes(101, head.reason, head.fields, dropped, None)
+        )
+        self._sent_any = True
+        self.core.recorder.changed(flow)
+        self.client.io.unread(self.client.take_rest())
+        server.io.unread(server.stream.take_rest())
+        try:
+            sent, received = await relay(self.client.io, server.io)
+        finally:
+            self._drop_server()
+        flow.metadata["tunnel"] = {"client_bytes": sent, "server_bytes": received}
+        response.timestamp_end = time.time()
+        if "response" in self.core.dispatcher.active:
+            await self._hook("response")
+        return False
+
+    async def _fail(self, error: NbproxyError) -> bool:
+        """An exchange that cannot be carried to its end."""
+        flow = self.flow
+        if self._upload_fault is not None:
+            error, self._on_server = self._upload_fault, False
+        gone = self.owner.socket.is_lost
+        if self._killed:
+            return await self._end_killed()
+        self._drop_server()
+        message = "the client disconnected" if gone else str(error)
+        flow.error = Error(message, time.time())
+        status = getattr(error, "status", 502)
+        if self._on_server and isinstance(error, RemoteProtocolError):
+            status = 502
+            flow.error.msg = f"the server's response is not HTTP: {error}"
+        await self.core.announce("error", flow)
+        if gone:
+            return False
+        if self._sent_any:  # so that the client sees that it is incomplete
+            self.owner.socket.abort()
+            return False
+        if not self._on_server and isinstance(error, ConnectionFailed) and status != 408:
+            self.owner.socket.abort()  # the client itself is cut off in the middle of its request
+            return False
+        return await self._send_error_page(status, flow.error.msg)
+
+    async def _send_error_page(self, status: int, message: str) -> bool:
+        page = error_response(status, message, _ADVICE.get(status, ""))
+        keep = self._on_server and self._client_persists()
+        body = b"" if self.head.method == b"HEAD" else page.raw_content or b""
+        how = None if self.head.method == b"HEAD" else len(body)
+        self._write_head(page, how, {}, keep=keep, body=body)
+        return self._finish(keep=keep)
+
+    async def _end_killed(self) -> bool:
+        self._drop_server()
+        if self.flow.error is None:
+            self.flow.error = Error(Error.KILLED_MESSAGE)
+        self.flow.error.timestamp = time.time()
+        await self.core.announce("error", self.flow)
+        self.owner.socket.abort()
+        return False
+
+
+_TRACE_TYPE: Final = {"content-type": "message/http"}
+_ADVICE: Final = {
+    502: "The proxy could not get an answer from the server. The flow in the notebook has the same "
+    "message as its error.",
+    504: "The server took too long.",
+    508: "The request would come back to the proxy itself.",
+}

@@ -1,0 +1,137 @@
+"""The listening socket, and the tasks of the connections that come in."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+from typing import TYPE_CHECKING
+
+from nbproxy.engine.client import serve_client
+from nbproxy.engine.sockets import SocketStream
+from nbproxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nbproxy.engine.core import Core
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on this address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Listener:
+    """Accepts clients.
+
+    Args:
+        core: What all connections share.
+
+    Attributes:
+        host: The address it listens on.
+        port: The port, known after `start`.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.host = core.options.listen_host
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: list[SocketStream] = []
+
+    async def start(self, ports: range) -> None:
+        """Listen on the first of these ports that is free.
+
+        Raises:
+            ConfigError: None of them is, or the address is not ours.
+        """
+        problem: OSError | None = None
+        for port in ports:
+            try:
+                sock = _bind(self.host, port)
+            except OSError as error:
+                problem = error
+                if error.errno not in _TAKEN:
+                    break
+                continue
+            self.port = sock.getsockname()[1]
+            self._server = await self.core.loop.create_server(
+                self._protocol, sock=sock, backlog=512
+            )
+            self.core.own_addresses.add((self.host, self.port))
+            self.core.upstream.own_addresses.add((self.host, self.port))
+            return
+        where = f"{self.host}:{ports.start}"
+        reason = problem.strerror if problem is not None else "no port given"
+        raise ConfigError(
+            f"cannot listen on {where}: {reason}. Choose another port, or port=0 for a free one."
+        )
+
+    def _protocol(self) -> SocketStream:
+        return SocketStream(self.core.deadlines, "client", self._accepted)
+
+    def _accepted(self, stream: SocketStream) -> None:
+        if len(self._tasks) >= self.core.options.max_connections:
+            # accepted by the kernel already; it waits, unread, until another one ends
+            stream.transport.pause_reading()
+            self._waiting.append(stream)
+            return
+        self._begin(stream)
+
+    def _begin(self, stream: SocketStream) -> None:
+        task = self.core.loop.create_task(serve_client(self.core, stream))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        while self._waiting and len(self._tasks) < self.core.options.max_connections:
+            stream = self._waiting.pop(0)
+            if not stream.is_lost:
+                stream.transport.resume_reading()
+                self._begin(stream)
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._tasks)
+
+    async def stop(self) -> None:
+        """Stop accepting, end all connections, and wait until they are gone."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for stream in self._waiting:
+            stream.abort()
+        self._waiting.clear()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A listening address of our own; a restarted kernel gets the same one again at once.
+
+    SO_REUSEADDR lets a port be taken while old connections are in TIME_WAIT. Never SO_REUSEPORT:
+    that would share the port with another listener.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+_TAKEN = frozenset((errno.EADDRINUSE, errno.EACCES))

@@ -1,0 +1,276 @@
+"""Sockets as byte streams: asyncio's transports with a pull interface.
+
+One class for both sides. Received bytes are kept until somebody pulls them, at most about
+`HIGH_WATER` of them, then the socket is not read any more, so that a slow reader slows the sender.
+What is written is queued by the transport; `drain` waits while more than its limit is queued.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from nbproxy.engine.deadlines import NEVER
+from nbproxy.errors import ConnectionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbproxy.engine.deadlines import Deadlines
+    from nbproxy.model.connection import Address
+
+# Bytes held for somebody who does not read, either way.
+HIGH_WATER: Final = 128 * 1024
+# How long a closed socket may take to send what is still queued.
+_FLUSH_S: Final = 30.0
+
+
+class SocketStream(asyncio.Protocol):
+    """A `ByteStream` over a TCP socket.
+
+    Args:
+        deadlines: Keeps our time limits.
+        peer: "client" or "server", for error texts.
+        on_connected: Called with the stream when the socket is there.
+
+    Attributes:
+        on_lost: Called once when the socket is gone, however it went.
+        on_readable: Called when `pending` becomes true while nobody waits in `receive`.
+        bytes_in: Bytes received so far.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(
+        self,
+        deadlines: Deadlines,
+        peer: str,
+        on_connected: Callable[[SocketStream], None] | None = None,
+    ) -> None:
+        self.deadline = NEVER
+        self.on_lost: Callable[[], None] | None = None
+        self.on_readable: Callable[[], None] | None = None
+        self._deadlines = deadlines
+        self._peer = peer
+        self._on_connected = on_connected
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._eof = False
+        self._lost: ConnectionFailed | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._paused = False
+        self._congested = False
+        self._closing = False
+
+    # -- called by the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is there."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - sockets always are
+        self.transport = transport
+        self._loop = asyncio.get_running_loop()
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._deadlines.add(self)
+        if self._on_connected is not None:
+            self._on_connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._reader is not None:
+            self._wake_reader()
+        else:
+            if self._size >= HIGH_WATER and not self._paused:
+                self._paused = True
+                self.transport.pause_reading()
+            if self.on_readable is not None:
+                self.on_readable()
+
+    def eof_received(self) -> bool:
+        """The peer will send nothing more; we may still answer."""
+        self._eof = True
+        self._wake_reader()
+        if self.on_readable is not None:
+            self.on_readable()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        self._deadlines.remove(self)
+        if self._lost is None:
+            why = "reset the connection" if exc is not None else "closed the connection"
+            if exc is None and self._closing:
+                why = "was closed"
+            self._lost = ConnectionFailed(f"the {self._peer} {why}")
+        self._eof = True
+        self._wake_reader()
+        self._wake_writer()
+        for callback in (self.on_lost, self.on_readable):
+            if callback is not None:
+                callback()
+        self.on_lost = None
+
+    def pause_writing(self) -> None:
+        """The transport has enough."""
+        self._congested = True
+
+    def resume_writing(self) -> None:
+        """The transport takes more."""
+        self._congested = False
+        self._wake_writer()
+
+    def expire(self) -> None:
+        """A time limit has passed; the one who waits is told."""
+        if self._closing:
+            self.transport.abort()
+            return
+        error = ConnectionFailed(f"the {self._peer} was silent for too long", 504)
+        for future in (self._reader, self._writer):
+            if future is not None and not future.done():
+                future.set_exception(error)
+
+    def _wake_reader(self) -> None:
+        future, self._reader = self._reader, None
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    def _wake_writer(self) -> None:
+        future, self._writer = self._writer, None
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    # -- the stream
+
+    @property
+    def pending(self) -> bool:
+        """True if `receive` would not wait."""
+        return bool(self._chunks) or self._eof
+
+    @property
+    def is_open(self) -> bool:
+        """True while neither side has closed and nothing is lost."""
+        return not self._eof and not self._closing
+
+    @property
+    def is_lost(self) -> bool:
+        """True when the socket is gone."""
+        return self._lost is not None
+
+    @property
+    def peer_closed(self) -> bool:
+        """True when the peer has closed its sending side."""
+        return self._eof
+
+    async def receive(self, timeout_s: float) -> bytes:
+        """The next bytes; see `ByteStream.receive`."""
+        if not self._chunks:
+            if self._eof:
+                if self._lost is not None and not self._closing:
+                    raise self._lost
+                return b""
+            if self._paused:
+                self._paused = False
+                self.transport.resume_reading()
+            await self._wait_readable(timeout_s)
+            if not self._chunks:
+                if self._lost is not None and not self._closing:
+                    raise self._lost
+                return b""
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._chunks = []
+        self._size = 0
+        return data
+
+    async def _wait_readable(self, timeout_s: float) -> None:
+        future = self._reader = self._loop.create_future()
+        deadline = self._loop.time() + timeout_s
+        self.deadline = deadline
+        if deadline < self._deadlines.soonest:
+            self._deadlines.watch(deadline)
+        try:
+            await future
+        finally:
+            self._reader = None
+            self.deadline = NEVER
+
+    def unread(self, data: bytes) -> None:
+        """Put bytes back."""
+        if data:
+            self._chunks.insert(0, data)
+            self._size += len(data)
+
+    def write(self, data: bytes) -> None:
+        """Send, or queue."""
+        if self._lost is None and not self._closing:
+            self.transport.write(data)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until the peer has taken enough; see `ByteStream.drain`."""
+        if self._lost is not None:
+            raise self._lost
+        if not self._congested:
+            return
+        future = self._writer = self._loop.create_future()
+        deadline = self._loop.time() + timeout_s
+        self.deadline = deadline
+        if deadline < self._deadlines.soonest:
+            self._deadlines.watch(deadline)
+        try:
+            await future
+        finally:
+            self._writer = None
+            self.deadline = NEVER
+        if self._lost is not None:
+            raise self._lost
+
+    def write_eof(self) -> None:
+        """End our side."""
+        if self._lost is None and not self._closing and self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def close(self) -> None:
+        """Send what is queued, then close."""
+        if not self._closing:
+            self._closing = True
+            self._eof = True
+            self._wake_reader()
+            if self._lost is None:
+                self.transport.close()
+                if (
+                    self.transport.get_write_buffer_size()
+                ):  # a peer that does not read must not stay
+                    self.deadline = self._loop.time() + _FLUSH_S
+                    self._deadlines.watch(self.deadline)
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._closing = True
+        self._eof = True
+        if self._lost is None:
+            self.transport.abort()
+
+    def fail(self, error: ConnectionFailed) -> None:
+        """Close at once, and let whoever waits here see this error."""
+        if self._lost is None:
+            self._lost = error
+            self.transport.abort()
+        self._eof = True
+        self._wake_reader()
+        self._wake_writer()
+
+    # -- facts
+
+    @property
+    def peername(self) -> Address | None:
+        """Address of the other end."""
+        name = self.transport.get_extra_info("peername")
+        return (name[0], name[1]) if name else None
+
+    @property
+    def sockname(self) -> Address | None:
+        """Address of our end."""
+        name = self.transport.get_extra_info("sockname")
+        return (name[0], name[1]) if name else None

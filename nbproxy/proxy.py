@@ -1,0 +1,326 @@
+"""`Proxy`: options, store, handlers and engine in one object; what a user holds.
+
+A proxy has an event loop of its own choosing (`loop=`):
+
+* "thread": a private thread. `with Proxy() as p:` uses it.
+* "running": the loop that is running now. `async with Proxy() as p:` uses it.
+* "mounted": a kernel's loop; the default inside a notebook.
+
+Attributes and methods of `Proxy` may be used from any thread but where it says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nbproxy.engine.engine import Engine
+from nbproxy.engine.listener import is_loopback
+from nbproxy.engine.runner import LoopRunner, RunningRunner, ThreadRunner, wait
+from nbproxy.errors import ConfigError
+from nbproxy.handlers.registry import Registry
+from nbproxy.model import url
+from nbproxy.options import Options
+from nbproxy.store.store import Store
+from nbproxy.store.view import Flows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    import pandas as pd
+
+    from nbproxy.certs.ca import CertificateAuthority
+
+LoopName = Literal["auto", "thread", "mounted", "running"]
+
+# How many ports after the default one are tried, if nobody asked for a port.
+_MORE_PORTS = 100
+
+# What `loop="auto"` and `loop="mounted"` mean here; the notebook's extension sets it.
+_default_runner: Callable[[], LoopRunner] | None = None
+
+
+def set_default_runner(factory: Callable[[], LoopRunner] | None) -> None:
+    """Say where proxies live that are started by `start()`; None: on a private thread."""
+    global _default_runner  # noqa: PLW0603 - one per process, like the kernel itself
+    _default_runner = factory
+
+
+class Proxy:
+    """An intercepting HTTP(S) proxy.
+
+    Args:
+        loop: Where its event loop lives, see the module; or a `LoopRunner`.
+        port: Short for `listen_port`: the port to listen on; 0 picks a free one. If neither is
+            given, 8080 or the next free one.
+        host: Short for `listen_host`.
+        **options: Any of `nbproxy.options.OPTIONS`.
+
+    Raises:
+        ConfigError: An unknown option, or a value that does not fit.
+
+    Example:
+        >>> with Proxy(port=0) as p:
+        ...     p.url.startswith("http://127.0.0.1:"), len(p.flows)
+        (True, 0)
+    """
+
+    def __init__(
+        self,
+        *,
+        loop: LoopName | LoopRunner = "auto",
+        port: int | None = None,
+        host: str | None = None,
+        **options: Any,
+    ) -> None:
+        if port is not None:
+            options["listen_port"] = port
+        if host is not None:
+            options["listen_host"] = host
+        self._port_given = "listen_port" in options
+        self._placement = loop
+        if isinstance(loop, str) and loop not in {"auto", "thread", "mounted", "running"}:
+            raise ConfigError(f'loop = {loop!r}: it takes "auto", "thread", "mounted" or "running"')
+        self.options = Options(**options)
+        self.options.on_change(self._option_changed)
+        self.store = Store(body_memory_limit=self.options.body_memory_limit)
+        self.flows = Flows(self.store)
+        self.handlers = Registry(hint_slow_s=self.options.hint_slow_handlers)
+        self.runner: LoopRunner | None = None
+        self._engine: Engine | None = None
+        self._last_port = 0
+
+    # -- life
+
+    @property
+    def running(self) -> bool:
+        """True while it listens."""
+        return self._engine is not None
+
+    def start(self) -> Self:
+        """Listen. Nothing happens if it does already.
+
+        Raises:
+            ConfigError: The port is taken, or an option cannot be used.
+            RuntimeError: It should live on the running loop: use `async with`.
+        """
+        if self._engine is None:
+            runner = self._make_runner(None)
+            try:
+                wait(runner, self._start())
+            except BaseException:
+                runner.close()
+                self.runner = None
+                raise
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and end what is under way. Flows and handlers stay. Idempotent.
+
+        Raises:
+            RuntimeError: Called on the proxy's own loop, that is, by a handler.
+        """
+        runner = self.runner
+        if runner is None:
+            return
+        if self._engine is not None:
+            wait(runner, self._stop())
+        runner.close()
+        self.runner = None
+
+    def _make_runner(self, fallback: Callable[[], LoopRunner] | None) -> LoopRunner:
+        placement = self._placement
+        runner: LoopRunner
+        if not isinstance(placement, str):
+            runner = placement
+        elif placement == "thread":
+            runner = ThreadRunner()
+        elif placement == "running":
+            runner = RunningRunner()
+        elif placement == "mounted":
+            if _default_runner is None:
+                raise ConfigError('loop = "mounted" needs a kernel: run %load_ext nbproxy first')
+            runner = _default_runner()
+        else:
+            runner = (fallback or _default_runner or ThreadRunner)()
+        runner.start()
+        self.runner = runner
+        return runner
+
+    async def _start(self) -> None:
+        host, port = self.options.listen_host, self.options.listen_port
+        if not is_loopback(host):
+            if self.options.proxyauth is None:
+                raise ConfigError(
+                    f"listen_host = {host!r} lets other machines in; set proxyauth as well, "
+                    'such as proxyauth="me:a long password"'
+                )
+            self.options.restrict_targets = True
+        from nbproxy.addons.onboarding import Onboarding  # noqa: PLC0415 - with cryptography, slow
+        from nbproxy.certs.service import TLSService  # noqa: PLC0415
+
+        tls = TLSService(self.ca, self.options)
+        page = Onboarding(self.ca, self)
+        engine = Engine(
+            self.options,
+            self.handlers,
+            self.store,
+            tls,
+            tls,
+            {self.options.onboarding_host: page.respond} if self.options.onboarding else {},
+            page.respond if self.options.onboarding else None,
+        )
+        self.handlers.schedule = self._schedule
+        more = 1 if self._port_given else _MORE_PORTS
+        ports = range(port, min(port + more, 65536))
+        if self._last_port and not self._port_given:
+            ports = range(self._last_port, min(self._last_port + more, 65536))
+        await engine.start(ports)
+        self._last_port = engine.listener.port
+        self._engine = engine
+
+    def _schedule(self, coro: Any) -> None:
+        if self.runner is None:
+            coro.close()
+        else:
+            self.runner.submit(coro)
+
+    async def _stop(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.stop()
+
+    def _option_changed(self, name: str, value: Any) -> None:
+        if name == "hint_slow_handlers":
+            self.handlers.hint_slow_s = value
+        if self._engine is not None and self.runner is not None:
+            self.runner.call(self._engine.changed, name, value)
+
+    def __enter__(self) -> Self:
+        if self._engine is None:
+            runner = self._make_runner(ThreadRunner)
+            try:
+                wait(runner, self._start())
+            except BaseException:
+                runner.close()
+                self.runner = None
+                raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        if self._engine is None:
+            runner = self._make_runner(RunningRunner)
+            if runner.loop is asyncio.get_running_loop():
+                await self._start()
+            else:
+                await asyncio.wrap_future(runner.submit(self._start()))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        runner = self.runner
+        if runner is not None and runner.loop is asyncio.get_running_loop():
+            await self._stop()
+            runner.close()
+            self.runner = None
+        self.close()
+
+    def close(self) -> None:
+        """Stop, and give back all threads and files. Recorded flows stay readable."""
+        self.stop()
+        self.handlers.close()
+        self.store.close()
+
+    # -- where it is
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return str(self.options.listen_host)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; the one it would ask for while it does not."""
+        if self._engine is not None:
+            return self._engine.listener.port
+        return self._last_port or int(self.options.listen_port)
+
+    @property
+    def url(self) -> str:
+        """Its address for clients, such as `http://127.0.0.1:8080`."""
+        host = self.host
+        if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+            host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+        return f"http://{url.hostport('', host, self.port)}"
+
+    @property
+    def proxies(self) -> dict[str, str]:
+        """The mapping that `requests` (`proxies=`) and urllib's `ProxyHandler` take."""
+        return {"http": self.url, "https": self.url}
+
+    @cached_property
+    def ca(self) -> CertificateAuthority:
+        """The certificate authority; made at first use.
+
+        Raises:
+            ConfigError: Its files cannot be used.
+        """
+        from nbproxy.certs.ca import CertificateAuthority  # noqa: PLC0415 - slow to import
+
+        return CertificateAuthority.load_or_create(self.confdir)
+
+    @property
+    def confdir(self) -> Path:
+        """The folder of the CA: the option, else the user's data folder."""
+        given = self.options.confdir
+        if given is not None:
+            return Path(given).expanduser()
+        import platformdirs  # noqa: PLC0415 - only here
+
+        return platformdirs.user_data_path("nbproxy")
+
+    @property
+    def ca_file(self) -> str:
+        """Path of the CA's certificate, PEM: for `verify=`, `--cacert`, `cafile=`."""
+        return str(self.ca.cert_file)
+
+    # -- what passed
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """All flows as a pandas DataFrame, one row each; a snapshot of now, yours to change."""
+        return self.flows.df
+
+    def clear(self) -> None:
+        """Forget the flows so far."""
+        self.flows.clear()
+
+    # -- handlers
+
+    def on(self, hook: str, filter: str | None = None) -> Any:  # noqa: A002 - mitmproxy's word
+        """Register a handler; a decorator. See `nbproxy.handlers.Registry.on`."""
+        return self.handlers.on(hook, filter)
+
+    def off(self, *what: object) -> int:
+        """Remove handlers. See `nbproxy.handlers.Registry.off`."""
+        return self.handlers.off(*what)
+
+    def __repr__(self) -> str:
+        where = f"listening on {self.url}" if self.running else "stopped"
+        return f"<Proxy {where}, {len(self.store)} flows>"

@@ -130,7 +130,7 @@ class Flow:
         return self.live and self.error is None
 
     def kill(self) -> None:
-        """Cut the exchange: the client's connection is closed without an answer. From any thread."""
+        """Cut the exchange: the client gets no answer, its connection is closed. Any thread."""
         control = self._control
         if control is None:
             raise ValueError(f"flow {self.id} is over, it cannot be killed any more")
@@ -193,7 +193,7 @@ class HTTPFlow(Flow):
 
     @property
     def ttfb(self) -> float | None:
-        """Seconds from the request's first byte to the response's first; None if it has not come."""
+        """Seconds from the request's first byte to the response's first; None before that."""
         response = self.response
         if response is None or not response.timestamp_start:
             return None

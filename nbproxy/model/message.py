@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from nbproxy.model import charset, coding, cookies, forms, url
+from nbproxy.model import charset, coding, forms, url
+from nbproxy.model import cookies as cookie_syntax
 from nbproxy.model.headers import Headers, check_name
 from nbproxy.model.multidict import MultiDictView
 from nbproxy.model.reasons import REASONS
@@ -85,7 +86,7 @@ class Message:
 
     @property
     def raw_content(self) -> bytes | None:
-        """The body as sent, with its content coding; None if it is missing. Read from disk if it lies there."""
+        """The body as sent, with its content coding; None if missing. Large ones come from disk."""
         content = self._content
         return content if content is None or isinstance(content, bytes) else content.read()
 
@@ -188,7 +189,7 @@ class Message:
             self._content = None
             return
         old = self._headers.get("content-type", "")
-        content, new = charset.encode_text(value, old)
+        content, new = charset.encode_text(value, old, self.get_content(strict=False) or b"")
         if new != old:
             self._headers["content-type"] = new
         self.set_content(content)
@@ -386,14 +387,10 @@ class Request(Message):
 
     @url.setter
     def url(self, value: str) -> None:
-        scheme, host, port, path = url.parse_absolute(value.encode("utf-8"))
-        self.scheme = scheme
-        self._host = host
-        self._port = port
-        self._path = path.decode("ascii")
-        self._headers["host"] = url.hostport(scheme, host, port)
+        self.scheme, self._host, self._port, self._path = url.parse(value)
+        self._headers["host"] = named = url.hostport(self.scheme, self._host, self._port)
         if self.authority:
-            self.authority = url.hostport(scheme, host, port)
+            self.authority = named
 
     @property
     def pretty_host(self) -> str:
@@ -459,10 +456,10 @@ class Request(Message):
 
     def _get_cookies(self) -> tuple[tuple[str, str], ...]:
         lines = self._headers.get_all("cookie")
-        return tuple(pair for line in lines for pair in cookies.parse_cookie_header(line))
+        return tuple(pair for line in lines for pair in cookie_syntax.parse_cookie_header(line))
 
     def _set_cookies(self, pairs: Iterable[tuple[str, str]]) -> None:
-        line = cookies.format_cookie_header(tuple(pairs))
+        line = cookie_syntax.format_cookie_header(tuple(pairs))
         self._headers.set_all("cookie", (line,) if line else ())
 
     @property
@@ -483,8 +480,9 @@ class Request(Message):
             return ()
 
     def _set_urlencoded(self, pairs: Iterable[tuple[str, str]]) -> None:
+        old = self.get_text() or ""
         self._headers["content-type"] = "application/x-www-form-urlencoded"
-        self.set_content(forms.encode_urlencoded(tuple(pairs)).encode("ascii"))
+        self.set_content(forms.encode_urlencoded(tuple(pairs), old).encode("ascii"))
 
     @property
     def multipart_form(self) -> MultiDictView[bytes, bytes]:
@@ -510,7 +508,8 @@ class Request(Message):
         if "boundary=" not in content_type:
             content_type = forms.new_multipart_type()
             self._headers["content-type"] = content_type
-        self.set_content(forms.encode_multipart(content_type, tuple(pairs)))
+        old = self.get_content(strict=False) or b""
+        self.set_content(forms.encode_multipart(content_type, tuple(pairs), old))
 
     def anticache(self) -> None:
         """Take off what could make the server answer 304 (RFC 9110, 13.1)."""
@@ -600,16 +599,16 @@ class Response(Message):
         self._reason = value
 
     @property
-    def cookies(self) -> MultiDictView[str, tuple[str, cookies.CookieAttrs]]:
+    def cookies(self) -> MultiDictView[str, tuple[str, cookie_syntax.CookieAttrs]]:
         """The cookies of the Set-Cookie fields, name to (value, attributes); written through."""
         return MultiDictView(self._get_cookies, self._set_cookies)
 
-    def _get_cookies(self) -> tuple[tuple[str, tuple[str, cookies.CookieAttrs]], ...]:
-        parsed = [cookies.parse_set_cookie(line) for line in self._headers.get_all("set-cookie")]
+    def _get_cookies(self) -> tuple[tuple[str, tuple[str, cookie_syntax.CookieAttrs]], ...]:
+        parsed = [cookie_syntax.parse_set_cookie(line) for line in self._headers.get_all("set-cookie")]
         return tuple((c.name, (c.value, c.attributes)) for c in parsed)
 
-    def _set_cookies(self, pairs: Iterable[tuple[str, tuple[str, cookies.CookieAttrs]]]) -> None:
-        lines = [str(cookies.SetCookie(name, value, attrs)) for name, (value, attrs) in pairs]
+    def _set_cookies(self, pairs: Iterable[tuple[str, tuple[str, cookie_syntax.CookieAttrs]]]) -> None:
+        lines = [str(cookie_syntax.SetCookie(name, value, attrs)) for name, (value, attrs) in pairs]
         self._headers.set_all("set-cookie", lines)
 
 

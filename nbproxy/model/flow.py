@@ -74,6 +74,7 @@ class Flow:
     error: Error | None = None
     intercepted: bool = False
     is_replay: str | None = None
+    _id: int | None = None
     _comment: str = ""
     _marked: str = ""
     _metadata: dict[str, Any] | None = None
@@ -83,10 +84,17 @@ class Flow:
     def __init__(
         self, client_conn: Client | None = None, server_conn: Server | None = None
     ) -> None:
-        self.id = next(_ids)
         self.client_conn = client_conn if client_conn is not None else Client()
         self.server_conn = server_conn if server_conn is not None else Server()
         self.timestamp_created = 0.0
+
+    @property
+    def id(self) -> int:
+        """Number of the flow, given when somebody first asks: when it is recorded."""
+        number = self._id
+        if number is None:
+            number = self._id = next(_ids)
+        return number
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -12,7 +12,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nbproxy.model import charset, coding, forms, url
-from nbproxy.model import cookies as cookie_syntax
+from nbproxy.model.cookies import (
+    CookieAttrs,
+    SetCookie,
+    format_cookie_header,
+    parse_cookie_header,
+    parse_set_cookie,
+)
 from nbproxy.model.headers import Headers, check_name
 from nbproxy.model.multidict import MultiDictView
 from nbproxy.model.reasons import REASONS
@@ -456,10 +462,10 @@ class Request(Message):
 
     def _get_cookies(self) -> tuple[tuple[str, str], ...]:
         lines = self._headers.get_all("cookie")
-        return tuple(pair for line in lines for pair in cookie_syntax.parse_cookie_header(line))
+        return tuple(pair for line in lines for pair in parse_cookie_header(line))
 
     def _set_cookies(self, pairs: Iterable[tuple[str, str]]) -> None:
-        line = cookie_syntax.format_cookie_header(tuple(pairs))
+        line = format_cookie_header(tuple(pairs))
         self._headers.set_all("cookie", (line,) if line else ())
 
     @property
@@ -599,16 +605,16 @@ class Response(Message):
         self._reason = value
 
     @property
-    def cookies(self) -> MultiDictView[str, tuple[str, cookie_syntax.CookieAttrs]]:
+    def cookies(self) -> MultiDictView[str, tuple[str, CookieAttrs]]:
         """The cookies of the Set-Cookie fields, name to (value, attributes); written through."""
         return MultiDictView(self._get_cookies, self._set_cookies)
 
-    def _get_cookies(self) -> tuple[tuple[str, tuple[str, cookie_syntax.CookieAttrs]], ...]:
-        parsed = [cookie_syntax.parse_set_cookie(line) for line in self._headers.get_all("set-cookie")]
+    def _get_cookies(self) -> tuple[tuple[str, tuple[str, CookieAttrs]], ...]:
+        parsed = [parse_set_cookie(line) for line in self._headers.get_all("set-cookie")]
         return tuple((c.name, (c.value, c.attributes)) for c in parsed)
 
-    def _set_cookies(self, pairs: Iterable[tuple[str, tuple[str, cookie_syntax.CookieAttrs]]]) -> None:
-        lines = [str(cookie_syntax.SetCookie(name, value, attrs)) for name, (value, attrs) in pairs]
+    def _set_cookies(self, pairs: Iterable[tuple[str, tuple[str, CookieAttrs]]]) -> None:
+        lines = [str(SetCookie(name, value, attrs)) for name, (value, attrs) in pairs]
         self._headers.set_all("set-cookie", lines)
 
 

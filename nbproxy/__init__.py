@@ -9,7 +9,9 @@ names in lower case act on the notebook's own proxy; `nbproxy.start()` makes one
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nbproxy._version import __version__
@@ -74,16 +76,41 @@ __all__ = [
 ]
 
 
+def _of_the_proxy(name: str) -> Any:
+    from nbproxy import _current  # noqa: PLC0415 - lazily, as all here
+
+    return getattr(_current.get(started=_OF_THE_PROXY[name]), name)
+
+
 def __getattr__(name: str) -> Any:
     module = _CLASSES.get(name)
     if module is not None:
         value = globals()[name] = getattr(import_module(module), name)
         return value
     if name in _OF_THE_PROXY:
-        from nbproxy import _current  # noqa: PLC0415 - lazily, as all here
-
-        return getattr(_current.get(started=_OF_THE_PROXY[name]), name)
+        return _of_the_proxy(name)
     raise AttributeError(f"module 'nbproxy' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """This module's class, for the names that are parts of the proxy and rooms of the house too.
+
+    Importing `nbproxy.handlers.registry` makes Python set `nbproxy.handlers` to that room, which
+    would hide the user's handlers. A property comes before what is set on the module.
+    """
+
+    def _shadowed(name: str) -> property:  # type: ignore[misc] # a helper of the class body
+        def ignore(self: ModuleType, room: object) -> None:
+            """The import system's `setattr`; the room stays in `sys.modules`."""
+
+        return property(lambda self: _of_the_proxy(name), ignore)  # noqa: ARG005
+
+    handlers = _shadowed("handlers")
+    options = _shadowed("options")
+    del _shadowed
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -97,7 +97,7 @@ OPTIONS: dict[str, Option] = {
         Option(
             "stream_large_bodies",
             "size",
-            2**20,
+            5 * 2**20,
             "Bodies larger than this are passed on as they come (and recorded all the same); "
             "handlers see smaller ones whole.",
         ),
@@ -186,6 +186,10 @@ def _to_str(value: Any) -> str:
     if not isinstance(value, str) and not hasattr(value, "__fspath__"):
         raise ValueError(value)
     return str(value)
+
+
+def _to_optional(value: Any) -> str | None:
+    return None if value in {None, ""} else _to_str(value)
 
 
 def _to_list(value: Any) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbproxy.errors import NbproxyError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -13,17 +15,26 @@ if TYPE_CHECKING:
 
 
 async def read_whole(
-    stream: ClientStream | ServerStream, limit: int, timeout_s: float
+    message: Message, stream: ClientStream | ServerStream, limit: int, timeout_s: float
 ) -> tuple[list[bytes], bool]:
     """Read a body until its end, or until it is larger than `limit` bytes.
 
+    If it breaks off, the message keeps what came.
+
     Returns:
         The pieces, and whether that is all of them.
+
+    Raises:
+        NbproxyError: It broke off.
     """
     pieces: list[bytes] = []
     size = 0
     while size <= limit:
-        piece = await stream.next_piece(timeout_s)
+        try:
+            piece = await stream.next_piece(timeout_s)
+        except NbproxyError:
+            message.hold_body(b"".join(pieces))
+            raise
         if piece is None:
             return pieces, True
         pieces.append(piece)

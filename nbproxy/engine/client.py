@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from nbproxy.engine.exchange import Exchange
 from nbproxy.engine.pages import error_response
 from nbproxy.engine.targets import Tunnel, flow_of, is_ours
-from nbproxy.engine.tunnel import relay
+from nbproxy.engine.tunnel import TunnelControl, first_to_speak, relay
 from nbproxy.engine.upstream import Origin
 from nbproxy.errors import ConnectionFailed, NbproxyError, ProtocolError, RemoteProtocolError
 from nbproxy.hooks import TLSData
@@ -68,6 +68,12 @@ class ClientConnection:
         conn.timestamp_start = time.time()
         self._bound: dict[Origin, ServerConnection] = {}
         self._failure: tuple[Origin, NbproxyError] | None = None
+        socket.on_readable = self._stirred
+
+    def _stirred(self) -> None:
+        """Something came that nobody waits for; if it is the end, is the client still there?"""
+        if self.socket.peer_closed and self.socket.on_lost is not None:  # in an exchange
+            self.core.orphans.watch(self.socket)
 
     async def serve(self) -> None:
         """Serve it until it ends; never raises but for cancellation."""
@@ -257,10 +263,20 @@ class ClientConnection:
         except RemoteProtocolError as error:
             await self._refuse(stream, error)
             return
+        control = flow._control = TunnelControl(self.core.loop, self.socket)  # noqa: SLF001 - as in Exchange
+        try:
+            await self._open_tunnel(stream, flow, control)
+        finally:
+            flow._control = None  # noqa: SLF001
+
+    async def _open_tunnel(
+        self, stream: http1.ClientStream, flow: HTTPFlow, control: TunnelControl
+    ) -> None:
         request = flow.request
         await self.core.announce("http_connect", flow)
+        flow.intercepted = False  # a tunnel has nothing to be held
         if flow.error is not None or flow.response is not None:
-            await self._refuse_tunnel(stream, flow)
+            await self._refuse_tunnel(stream, flow, control)
             return
         self.tunnel = Tunnel(False, request.host, request.port)
         self.conn.tunnel = (request.host, request.port)
@@ -293,9 +309,19 @@ class ClientConnection:
         request.timestamp_end = head.started
         return HTTPFlow(request, self.conn)
 
-    async def _refuse_tunnel(self, stream: http1.ClientStream, flow: HTTPFlow) -> None:
-        response = flow.response or error_response(502, str(flow.error))
-        flow.response = response
+    async def _refuse_tunnel(
+        self, stream: http1.ClientStream, flow: HTTPFlow, control: TunnelControl
+    ) -> None:
+        if flow.response is None and not control.killed:
+            flow.response = error_response(502, str(flow.error))
+        self.core.recorder.opened(flow)
+        await self.core.announce("http_connect_error", flow)
+        flow._control = None  # noqa: SLF001
+        self.core.recorder.closed(flow)
+        response = flow.response
+        if response is None or control.killed:
+            self.socket.abort()
+            return
         body = response.raw_content or b""
         stream.io.write(
             http1.response_head_bytes(
@@ -308,21 +334,24 @@ class ClientConnection:
             )
             + body
         )
-        self.core.recorder.opened(flow)
-        await self.core.announce("http_connect_error", flow)
-        self.core.recorder.closed(flow)
         await self._linger(stream.io)
 
     async def _serve_tunnel(self, io: ByteStream, flow: HTTPFlow) -> None:
+        """Serve what comes through a tunnel; the client's first bytes decide what that is.
+
+        If it is silent for a while, the server is asked whether it speaks first; if the client
+        does all the same, it is only a slow one.
+        """
         try:
             first = await io.receive(_SERVER_FIRST_S)
         except ConnectionFailed as error:
             if error.status != 504:
                 return
-            first = b""
-        else:
-            if not first:
+            if not await self._speaks_after_all(io, flow):
                 return
+            first = await io.receive(_SERVER_FIRST_S)
+        if not first:
+            return
         io.unread(first)
         if clienthello.looks_like_tls(first):
             await self._serve_tls(io, flow)
@@ -331,15 +360,43 @@ class ClientConnection:
         else:
             await self._pass_through(io, flow)
 
-    async def _pass_through(self, io: ByteStream, flow: HTTPFlow) -> None:
+    async def _speaks_after_all(self, io: ByteStream, flow: HTTPFlow) -> bool:
+        """Ask the server; if it is the one that speaks first, serve the raw tunnel to its end."""
+        try:
+            server = await self._connect_raw()
+        except NbproxyError as error:
+            self.core.recorder.opened(flow)
+            await self._tunnel_failed(flow, error)
+            return False
+        if await first_to_speak(io, server.io, self.core.limits.first_s):
+            self.core.upstream.discard(server)
+            return True
+        await self._pass_through(io, flow, server)
+        return False
+
+    async def _connect_raw(self) -> ServerConnection:
+        tunnel = self.tunnel
+        assert tunnel is not None  # noqa: S101 - there was a CONNECT
+        return await self.core.upstream.connect(
+            Origin(False, tunnel.host, tunnel.port, ""), self.conn
+        )
+
+    async def _tunnel_failed(self, flow: HTTPFlow, error: NbproxyError) -> None:
+        flow.error = flow.error or Error(str(error), time.time())
+        await self.core.announce("http_connect_error", flow)
+        self.socket.abort()
+        flow._control = None  # noqa: SLF001 - as in Exchange
+        self.core.recorder.closed(flow)
+
+    async def _pass_through(
+        self, io: ByteStream, flow: HTTPFlow, server: ServerConnection | None = None
+    ) -> None:
         """A raw tunnel: recorded as its CONNECT, with the number of bytes."""
         recorder = self.core.recorder
         recorder.opened(flow)
-        tunnel = self.tunnel
-        assert tunnel is not None  # noqa: S101 - there was a CONNECT
         try:
-            origin = Origin(False, tunnel.host, tunnel.port, "")
-            server = await self.core.upstream.connect(origin, self.conn)
+            if server is None:
+                server = await self._connect_raw()
             flow.server_conn = server.conn
             recorder.changed(flow)
             try:
@@ -350,10 +407,9 @@ class ClientConnection:
             if flow.response is not None:
                 flow.response.timestamp_end = time.time()
         except NbproxyError as error:
-            flow.error = Error(str(error), time.time())
-            await self.core.announce("http_connect_error", flow)
-            self.socket.abort()
+            await self._tunnel_failed(flow, error)
         finally:
+            flow._control = None  # noqa: SLF001 - as in Exchange
             recorder.closed(flow)
 
     def _passes_through(self, sni: str) -> bool:
@@ -456,6 +512,7 @@ class ClientConnection:
         self.core.recorder.opened(flow)
         await self.core.announce("tls_failed_client", data)
         await self.core.announce("http_connect_error", flow)
+        flow._control = None  # noqa: SLF001 - as in Exchange
         self.core.recorder.closed(flow)
 
 

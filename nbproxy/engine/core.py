@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from nbproxy.engine.contracts import CertificateSource, Dispatcher, Recorder
     from nbproxy.engine.deadlines import Deadlines
+    from nbproxy.engine.orphans import Orphans
     from nbproxy.engine.upstream import Upstream
     from nbproxy.model.connection import Address
     from nbproxy.model.flow import HTTPFlow
@@ -40,6 +41,7 @@ class Core:
     certificates: CertificateSource
     upstream: Upstream
     deadlines: Deadlines
+    orphans: Orphans
     limits: Limits
     sites: dict[str, Callable[[HTTPFlow], Response]] = field(default_factory=dict)
     own_site: Callable[[HTTPFlow], Response] | None = None

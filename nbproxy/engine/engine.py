@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nbproxy.engine.core import Core, limits_from
 from nbproxy.engine.deadlines import Deadlines
 from nbproxy.engine.listener import Listener
+from nbproxy.engine.orphans import Orphans
 from nbproxy.engine.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Engine:
             certificates=certificates,
             upstream=Upstream(options, dispatcher, deadlines, trust, limits),
             deadlines=deadlines,
+            orphans=Orphans(loop, deadlines),
             limits=limits,
             sites=sites,
             own_site=own_site,

@@ -124,6 +124,8 @@ class Exchange:
         flow._control = self  # noqa: SLF001 - the model's one slot for us
         core.recorder.opened(flow)
         self.owner.socket.on_lost = self._client_lost
+        if self.owner.socket.peer_closed:
+            core.orphans.watch(self.owner.socket)
         try:
             keep = await self._carry()
         except NbproxyError as error:
@@ -197,14 +199,16 @@ class Exchange:
             request.hold_body(b"")
             request.timestamp_end = time.time()
             return []
-        if client.expects_continue and self.flow.response is None:
+        if client.expects_continue:
+            if self.flow.response is not None:  # answered by a handler: the body is not asked for
+                return []
             client.write_continue()
         how = self.head.framing
         limit = self.core.options.stream_large_bodies
         if request.stream or (isinstance(how, int) and how > limit):
             request.stream = request.stream or True
             return []
-        pieces, whole = await read_whole(client, limit, self.core.limits.body_s)
+        pieces, whole = await read_whole(request, client, limit, self.core.limits.body_s)
         if not whole:
             request.stream = True
             return pieces
@@ -228,7 +232,9 @@ class Exchange:
             self.flow.response = site(self.flow)
         elif self.head.method in {b"TRACE", b"OPTIONS"}:
             hops = self.head.special.get(b"max-forwards")
-            if hops and hops[0].strip() == b"0":
+            if hops and hops[0].isdigit() and int(hops[0][:9]) > 0:
+                request.headers["max-forwards"] = str(int(hops[0][:9]) - 1)
+            elif hops and hops[0].strip() == b"0":
                 self.flow.response = Response.make(
                     200, b"" if self.head.method == b"OPTIONS" else self._trace(), _TRACE_TYPE
                 )
@@ -326,14 +332,20 @@ class Exchange:
             self._upload = asyncio.ensure_future(self._send_body(server, how, pieces))
             return
         body = request.raw_content or b""
-        if request.trailers or ("transfer-encoding" in request.headers and body):
+        if request.trailers or (body and "transfer-encoding" in request.headers):
             head = http1.request_head_bytes(method, target, fields, dropped, "chunked")
             server.io.write(head)
             server.stream.write_piece("chunked", body)
             trailers = request.trailers.fields if request.trailers else ()
             server.stream.write_end("chunked", trailers)
             return
-        framed = len(body) if body or "content-length" in request.headers else None
+        framed: int | None = len(body)
+        if not body and not (
+            b"content-length" in special
+            if fields is self.head.fields
+            else "content-length" in request.headers
+        ):
+            framed = None
         if framed is None and self.head.framing == "chunked":
             framed = 0
         head = http1.request_head_bytes(method, target, fields, dropped, framed)
@@ -441,7 +453,10 @@ class Exchange:
         whole = False
         if not self._must_stream(head, response):
             limit = self.core.options.stream_large_bodies
-            pieces, whole = await read_whole(stream, limit, self.core.limits.body_s)
+            pieces, whole = await read_whole(response, stream, limit, self.core.limits.body_s)
+        if not whole and (self.head.method == b"HEAD" or response.status_code in _NO_BODY):
+            self._drop_server()  # a handler changed method or status: the client gets no body
+            whole = True
         if not whole:
             return await self._stream_response(server, head, pieces)
         self._take_whole(response, pieces, stream.trailers)
@@ -453,6 +468,8 @@ class Exchange:
     def _must_stream(self, head: ResponseHead, response: Response) -> bool:
         """Whether the body goes on as it comes, unseen by `response` handlers until it is over."""
         how = head.framing
+        if how == 0:  # nothing to pass on: no body, whatever the head says
+            return False
         if response.stream:
             return True
         kind = head.special.get(b"content-type")
@@ -540,12 +557,10 @@ class Exchange:
         status = response.status_code
         if self.head.method == b"HEAD" or status in _NO_BODY or status < 200:
             how, body, trailers = None, b"", ()
-        elif (trailers or "transfer-encoding" in response.headers) and self.head.version == b"1.1":
+        special = framing.watch(response.headers.fields)
+        chunked = trailers or b"transfer-encoding" in special
+        if how is not None and chunked and self.head.version == b"1.1":
             how = "chunked"
-        special: framing.Special = {}
-        connection = response.headers.get_first("connection")
-        if connection is not None:
-            special[b"connection"] = [connection]
         if how == "chunked":
             self._write_head(response, how, special, keep=keep)
             self.client.write_piece(how, body)
@@ -633,8 +648,10 @@ class Exchange:
             return await self._end_killed()
         self._drop_server()
         message = "the client disconnected" if gone else str(error)
-        flow.error = Error(message, time.time())
         status = getattr(error, "status", 502)
+        if not self._on_server and status == 502 and isinstance(error, ConnectionFailed):
+            message = "the client disconnected in the middle of its request"
+        flow.error = Error(message, time.time())
         if self._on_server and isinstance(error, RemoteProtocolError):
             status = 502
             flow.error.msg = f"the server's response is not HTTP: {error}"
@@ -644,6 +661,8 @@ class Exchange:
         if self._sent_any:  # so that the client sees that it is incomplete
             self.owner.socket.abort()
             return False
+        if not self._on_server and status == 504:  # the client was silent (RFC 9110, 15.5.9)
+            status = 408
         if not self._on_server and isinstance(error, ConnectionFailed) and status != 408:
             self.owner.socket.abort()  # the client itself is cut off in the middle of its request
             return False

@@ -65,7 +65,7 @@ class Listener:
                 self._protocol, sock=sock, backlog=512
             )
             self.core.own_addresses.add((self.host, self.port))
-            self.core.upstream.own_addresses.add((self.host, self.port))
+            self.core.upstream.own_addresses.add(sock.getsockname()[:2])
             return
         where = f"{self.host}:{ports.start}"
         reason = problem.strerror if problem is not None else "no port given"

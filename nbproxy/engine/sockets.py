@@ -8,6 +8,8 @@ What is written is queued by the transport; `drain` waits while more than its li
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import weakref
 from typing import TYPE_CHECKING, Final
 
 from nbproxy.engine.deadlines import NEVER
@@ -25,7 +27,15 @@ HIGH_WATER: Final = 128 * 1024
 _FLUSH_S: Final = 30.0
 
 
-class SocketStream(asyncio.Protocol):
+# What one read may bring. All sockets of a loop read into the same buffer and copy out at once:
+# a fresh buffer of this size for each read is what costs most in a read of a few hundred bytes.
+_READ_SIZE: Final = 256 * 1024
+_buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+class SocketStream(asyncio.BufferedProtocol):
     """A `ByteStream` over a TCP socket.
 
     Args:
@@ -69,16 +79,24 @@ class SocketStream(asyncio.Protocol):
         """The socket is there."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - sockets always are
         self.transport = transport
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        buffer = _buffers.get(loop)
+        if buffer is None:
+            buffer = _buffers[loop] = memoryview(bytearray(_READ_SIZE))
+        self._buffer = buffer
         transport.set_write_buffer_limits(high=HIGH_WATER)
         self._deadlines.add(self)
         if self._on_connected is not None:
             self._on_connected(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the transport's signature
+        """Where the next bytes go."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes came."""
-        self._chunks.append(data)
-        self._size += len(data)
+        self._chunks.append(bytes(self._buffer[:nbytes]))
+        self._size += nbytes
         if self._reader is not None:
             self._wake_reader()
         else:
@@ -196,6 +214,13 @@ class SocketStream(asyncio.Protocol):
             self._reader = None
             self.deadline = NEVER
 
+    def take(self) -> bytes:
+        """The bytes that are there; see `ByteStream.take`."""
+        data = b"".join(self._chunks)
+        self._chunks = []
+        self._size = 0
+        return data
+
     def unread(self, data: bytes) -> None:
         """Put bytes back."""
         if data:
@@ -229,7 +254,8 @@ class SocketStream(asyncio.Protocol):
     def write_eof(self) -> None:
         """End our side."""
         if self._lost is None and not self._closing and self.transport.can_write_eof():
-            self.transport.write_eof()
+            with contextlib.suppress(OSError):  # the peer is gone, which is about to be noticed
+                self.transport.write_eof()
 
     def close(self) -> None:
         """Send what is queued, then close."""

@@ -56,11 +56,13 @@ def flow_of(head: RequestHead, client: Client, tunnel: Tunnel | None) -> HTTPFlo
             if not target.startswith(b"/"):
                 target = _path_in_tunnel(head, tunnel)
             path = url.parse_origin_form(target, options=head.method == b"OPTIONS")
-            if host_field is not None and host_field[0].lower() not in {
-                host.lower(),
-                tunnel.sni.lower(),
-            }:
-                note = f"Host names {host_field[0]}, the tunnel leads to {host}"
+            if host_field is not None and not (
+                _same(host_field, scheme, host, port)
+                or _same(host_field, scheme, tunnel.sni or host, port)
+            ):
+                named_there = url.hostport(scheme, host_field[0], host_field[1] or port)
+                leads_to = url.hostport(scheme, host, port)
+                note = f"Host names {named_there}, the tunnel leads to {leads_to}"
         else:
             scheme, host, port, path = _absolute(head)
             authority = url.hostport(scheme, host, port)

@@ -61,14 +61,32 @@ class ServerConnection:
         io: The bytes below.
         socket: The socket below that.
         bound: True if authentication made it one client's own.
+        generation: The pool's when connecting began.
     """
 
-    __slots__ = ("bound", "conn", "deadline", "io", "origin", "pool", "socket", "stream")
+    __slots__ = (
+        "bound",
+        "conn",
+        "deadline",
+        "generation",
+        "io",
+        "origin",
+        "pool",
+        "socket",
+        "stream",
+    )
 
     def __init__(
-        self, pool: Upstream, origin: Origin, conn: Server, sock: SocketStream, io: ByteStream
+        self,
+        pool: Upstream,
+        origin: Origin,
+        conn: Server,
+        sock: SocketStream,
+        io: ByteStream,
+        generation: int,
     ) -> None:
         self.pool = pool
+        self.generation = generation
         self.origin = origin
         self.conn = conn
         self.socket = sock
@@ -84,7 +102,7 @@ class ServerConnection:
     @property
     def is_usable(self) -> bool:
         """True if a request may be sent on it."""
-        return self.io.is_open and not self.io.pending
+        return self.generation == self.pool.generation and self.io.is_open and not self.io.pending
 
     def close(self) -> None:
         """Close it in order."""
@@ -107,6 +125,7 @@ class Upstream:
 
     Attributes:
         own_addresses: Where we listen; never connected to.
+        generation: Grows when options change; connections made before are used no more.
     """
 
     def __init__(
@@ -126,6 +145,7 @@ class Upstream:
         self._idle: dict[Origin, list[ServerConnection]] = {}
         self._open: set[ServerConnection] = set()
         self._names: OrderedDict[Origin, bytes] = OrderedDict()
+        self.generation = 0
         self._tasks: set[asyncio.Future[None]] = set()
 
     # -- the pool
@@ -153,7 +173,7 @@ class Upstream:
     def release(self, connection: ServerConnection) -> None:
         """Give a connection back after an exchange; it is kept if it can serve again."""
         stream = connection.stream
-        if connection.bound or not stream.reusable:
+        if connection.bound or connection.generation != self.generation or not stream.reusable:
             self.discard(connection)
             return
         idle = self._idle.setdefault(connection.origin, [])
@@ -175,7 +195,8 @@ class Upstream:
         connection.close()
 
     def forget_idle(self) -> None:
-        """Close all idle connections: options changed, or the proxy stops."""
+        """Options changed, or the proxy stops: close idle connections, use busy ones no more."""
+        self.generation += 1
         for connections in list(self._idle.values()):
             for connection in list(connections):
                 self.discard(connection)
@@ -200,6 +221,11 @@ class Upstream:
         connection.conn.timestamp_end = time.time()
         self._fire_later("serverdisconnect", connection.conn)
 
+    def _stirred(self, connection: ServerConnection) -> None:
+        """Something came while nobody reads: an idle connection that is over goes at once."""
+        if connection.deadline is not NEVER and not connection.is_usable:
+            self.discard(connection)
+
     def _fire_later(self, hook: str, argument: Any) -> None:
         """Run a hook from a place that cannot wait."""
         if hook in self._dispatcher.active:
@@ -215,6 +241,7 @@ class Upstream:
         """A new connection; see `acquire`."""
         server = Server((origin.host, origin.port))
         server.timestamp_start = time.time()
+        generation = self.generation
         sock: SocketStream | None = None
         try:
             await self._announce("serverconnect", server)
@@ -233,10 +260,11 @@ class Upstream:
             if sock is not None:
                 sock.abort()
             raise
-        connection = ServerConnection(self, origin, server, sock, io)
+        connection = ServerConnection(self, origin, server, sock, io, generation)
         self._open.add(connection)
         self._deadlines.add(connection)
         sock.on_lost = lambda: self._lost(connection)
+        sock.on_readable = lambda: self._stirred(connection)
         if sock.is_lost:
             self._lost(connection)
         await self._announce("server_connected", server)
@@ -305,8 +333,11 @@ class Upstream:
         peer, here = sock.peername, sock.sockname
         if peer is None or here is None:
             return
+        address = _address(peer[0])
         for host, port in self.own_addresses:
-            if peer[1] == port and (peer[0] in {host, here[0]} or _is_loopback(peer[0])):
+            own = _address(host)
+            anywhere = own.is_unspecified and (peer[0] == here[0] or address.is_loopback)
+            if peer[1] == port and (address == own or anywhere):
                 sock.abort()
                 raise ConnectionFailed(
                     f"{format_address(peer)} is this proxy itself (RFC 9110, 7.6.3)", 508
@@ -331,7 +362,7 @@ class Upstream:
             sock.abort()
             server.error = self._trust.explain(error, name, chain)
             await self._announce("tls_failed_server", data)
-            raise TLSError(server.error) from error
+            raise TLSError(server.error, getattr(error, "status", 502)) from error
         tls = stream.tls
         server.timestamp_tls_setup = time.time()
         server.certificate_list = chain
@@ -377,11 +408,10 @@ def _is_literal(host: str) -> bool:
     return True
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address without its zone, and as IPv4 if it is IPv4 in IPv6's clothes."""
+    found = ipaddress.ip_address(host.partition("%")[0])
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def _plain(error: Exception) -> str:

@@ -76,6 +76,7 @@ NO_TRAILERS: Final = frozenset(
 # Control bytes (RFC 9110, 5.5), a line end that is not CRLF (RFC 9112, 2.2), a folded line (5.2).
 _BAD_IN_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n)|\r\n[ \t]")
 _BAD_IN_PART = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)|\r\n[ \t]")
+_CODINGS = re.compile(rb"\r\ntransfer-encoding:([^\r]*)", re.IGNORECASE)
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -146,6 +147,18 @@ def _check_chunked(values: list[bytes], version: bytes) -> None:
     raise RemoteProtocolError(
         "a Transfer-Encoding other than chunked (RFC 9112, 6.1)", 501 if known else 400
     )
+
+
+def coding_status(raw_head: bytes) -> int:
+    """The status for a Transfer-Encoding that h11 has refused: 501 only for one we might know.
+
+    RFC 9112, 6.1: a coding before a final `chunked` is not implemented; anything else is no way to
+    frame a request.
+    """
+    found = _CODINGS.findall(raw_head)
+    names = members(found)
+    known = len(found) == 1 and len(names) > 1 and names[-1] == b"chunked"
+    return 501 if known and names.count(b"chunked") == 1 else 400
 
 
 def request_framing(special: Special, version: bytes) -> Framing:

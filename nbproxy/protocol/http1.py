@@ -130,6 +130,9 @@ class _Http1:
     been given exactly the bytes of the present message; `_rest` has what came after them.
     """
 
+    peer = ""
+    late_status = 504
+
     def __init__(self, io: ByteStream, limits: Limits) -> None:
         self.io = io
         self.limits = limits
@@ -153,7 +156,11 @@ class _Http1:
         """
         rest = self._rest
         if not rest:
-            rest = await self.io.receive(first_s)
+            try:
+                rest = await self.io.receive(first_s)
+            except ConnectionFailed as error:
+                error.fresh = error.status != 504  # lost, not just silent
+                raise
             if not rest:
                 return None
         started = time.time()
@@ -178,11 +185,18 @@ class _Http1:
         while True:
             self._check_part(head)
             left_s = ends_at - time.monotonic()
-            if left_s <= 0:
-                raise ConnectionFailed("the head did not come to its end in time", 408)
-            more = await self.io.receive(left_s)
+            try:
+                more = await self.io.receive(left_s) if left_s > 0 else None
+            except ConnectionFailed as error:
+                if error.status != 504:
+                    raise
+                more = None
+            if more is None:
+                raise ConnectionFailed("the head did not come to its end in time", self.late_status)
             if not more:
-                raise ConnectionFailed("the connection was closed in the middle of a head", 400)
+                raise ConnectionFailed(
+                    f"the {self.peer} closed the connection in the middle of a head"
+                )
             seen = max(0, len(head) - 3)
             head += more
             end = head.find(b"\r\n\r\n", seen)
@@ -264,7 +278,7 @@ class _Http1:
             self._reading = bool(data)
             return data or None
         if not data:
-            raise ConnectionFailed("the connection was closed in the middle of a body")
+            raise self._cut_short()
         if len(data) > self._left:
             self._rest = data[self._left :]
             data = data[: self._left]
@@ -288,10 +302,13 @@ class _Http1:
                 data = self._rest or await self.io.receive(timeout_s)
                 self._rest = b""
                 if not data:
-                    raise ConnectionFailed("the connection was closed in the middle of a body")
+                    raise self._cut_short()
                 used = guard.feed(data)
                 self._rest = data[used:]
                 self._parser.receive_data(data[:used])
+
+    def _cut_short(self) -> ConnectionFailed:
+        return ConnectionFailed(f"the {self.peer} closed the connection in the middle of a body")
 
     def _parse_head(
         self, parser: h11.Connection, raw: bytes
@@ -304,7 +321,10 @@ class _Http1:
         try:
             return self._parser.next_event()
         except h11.RemoteProtocolError as error:
-            raise RemoteProtocolError(str(error), error.error_status_hint) from None
+            status = error.error_status_hint
+            if status == 501:
+                status = framing.coding_status(self.raw_head)
+            raise RemoteProtocolError(str(error), status) from None
 
     def take_rest(self) -> bytes:
         """Bytes that came after the present message, for a tunnel."""
@@ -331,6 +351,9 @@ class _Http1:
 
 class ClientStream(_Http1):
     """Requests from a client, and the answers to them."""
+
+    peer = "client"
+    late_status = 408  # RFC 9110, 15.5.9
 
     def __init__(self, io: ByteStream, limits: Limits) -> None:
         super().__init__(io, limits)
@@ -407,6 +430,8 @@ def _check_request_line(raw: bytes) -> None:
 
 class ServerStream(_Http1):
     """Requests to a server, and its responses."""
+
+    peer = "server"
 
     def __init__(self, io: ByteStream, limits: Limits) -> None:
         super().__init__(io, limits)

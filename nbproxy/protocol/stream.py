@@ -34,6 +34,10 @@ class ByteStream(Protocol):
         """
         ...
 
+    def take(self) -> bytes:
+        """The bytes that are there, b"" for none; never waits and never raises."""
+        ...
+
     def unread(self, data: bytes) -> None:
         """Put bytes back: the next `receive` gives them first."""
         ...

@@ -88,8 +88,18 @@ class TLSStream:
 
     @property
     def pending(self) -> bool:
-        """True if there may be something to receive: bytes, the end, a loss, or a TLS message."""
+        """True if `receive` would not wait: bytes, the end or a loss are there."""
+        if self.io.pending and not self._unread and not self._eof:
+            self._absorb()
         return bool(self._unread or self._eof or self.tls.pending() or self.io.pending)
+
+    def _absorb(self) -> None:
+        """Read what has come: TLS's own messages (tickets: RFC 8446, 4.6.1) are no data."""
+        self._incoming.write(self.io.take())
+        try:
+            self._unread, self._eof = self._decrypt()
+        except ConnectionFailed:
+            self._eof = True
 
     @property
     def is_open(self) -> bool:
@@ -139,6 +149,13 @@ class TLSStream:
             # what was readable is handed on first; the same error comes again at the next read
         self._flush()  # answers to messages after the handshake
         return pieces[0] if len(pieces) == 1 else b"".join(pieces), ended
+
+    def take(self) -> bytes:
+        """The bytes of plain text that are there; see `ByteStream.take`."""
+        if not self._unread and self.io.pending:
+            self._absorb()
+        data, self._unread = self._unread, b""
+        return data
 
     def unread(self, data: bytes) -> None:
         """Put bytes back."""

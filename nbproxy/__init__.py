@@ -99,15 +99,8 @@ class _Package(ModuleType):
     would hide the user's handlers. A property comes before what is set on the module.
     """
 
-    def _shadowed(name: str) -> property:  # type: ignore[misc] # a helper of the class body
-        def ignore(self: ModuleType, room: object) -> None:
-            """The import system's `setattr`; the room stays in `sys.modules`."""
-
-        return property(lambda self: _of_the_proxy(name), ignore)  # noqa: ARG005
-
-    handlers = _shadowed("handlers")
-    options = _shadowed("options")
-    del _shadowed
+    handlers = property(lambda _: _of_the_proxy("handlers"), lambda _, __: None)
+    options = property(lambda _: _of_the_proxy("options"), lambda _, __: None)
 
 
 sys.modules[__name__].__class__ = _Package

@@ -46,7 +46,13 @@ OPTIONS: dict[str, Option] = {
     option.name: option
     for option in (
         Option("listen_host", "str", "127.0.0.1", "Address to listen on.", fixed=True),
-        Option("listen_port", "int", 8080, "Port to listen on; 0 picks a free one.", fixed=True),
+        Option(
+            "listen_port",
+            "optional int",
+            None,
+            "Port to listen on; 0 picks a free one; by default 8080 or the next free one.",
+            fixed=True,
+        ),
         Option("mode", "choice", "regular", "Proxy mode.", ("regular",), fixed=True),
         Option(
             "confdir",
@@ -192,6 +198,10 @@ def _to_optional(value: Any) -> str | None:
     return None if value in {None, ""} else _to_str(value)
 
 
+def _to_optional_int(value: Any) -> int | None:
+    return None if value in {None, "", "none"} else int(_to_number(int)(value))
+
+
 def _to_list(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(_to_str(item) for item in value)
 
@@ -202,10 +212,8 @@ _CONVERT: dict[str, tuple[Callable[[Any], Any], str]] = {
     "float": (_to_number(float), "a number of seconds, 0 or more"),
     "size": (_to_size, 'a number of bytes, such as 65536, "64k" or "5m"'),
     "str": (_to_str, "text"),
-    "optional str": (
-        lambda value: None if value in {None, ""} else _to_str(value),
-        "text, or none",
-    ),
+    "optional int": (_to_optional_int, "a whole number, 0 or more, or none"),
+    "optional str": (_to_optional, "text, or none"),
     "list": (_to_list, "a list of texts"),
     "choice": (_to_str, "one of the choices"),
 }
@@ -233,7 +241,7 @@ def check(name: str, value: Any) -> Any:
         raise ConfigError(f"{name} = {value!r}: it takes {wanted}") from None
     if option.choices and result not in option.choices:
         raise ConfigError(f"{name} = {value!r}: it takes {' or '.join(option.choices)}")
-    if name == "listen_port" and result > 65535:
+    if name == "listen_port" and (result or 0) > 65535:
         raise ConfigError(f"{name} = {value!r}: a port is 0 to 65535")
     if name in {"ignore_hosts", "allow_hosts"}:
         for pattern in result:

@@ -27,7 +27,7 @@ from nbproxy.store.store import Store
 from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 LoopName = Literal["auto", "thread", "mounted", "running"]
 
-# How many ports after the default one are tried, if nobody asked for a port.
+# If nobody asks for a port: this one, or one of so many from it on.
+_FIRST_PORT = 8080
 _MORE_PORTS = 100
 
 # What `loop="auto"` and `loop="mounted"` mean here; the notebook's extension sets it.
@@ -81,7 +82,6 @@ class Proxy:
             options["listen_port"] = port
         if host is not None:
             options["listen_host"] = host
-        self._port_given = "listen_port" in options
         self._placement = loop
         if isinstance(loop, str) and loop not in {"auto", "thread", "mounted", "running"}:
             raise ConfigError(f'loop = {loop!r}: it takes "auto", "thread", "mounted" or "running"')
@@ -152,7 +152,7 @@ class Proxy:
         return runner
 
     async def _start(self) -> None:
-        host, port = self.options.listen_host, self.options.listen_port
+        host = self.options.listen_host
         if not is_loopback(host):
             if self.options.proxyauth is None:
                 raise ConfigError(
@@ -175,13 +175,19 @@ class Proxy:
             page.respond if self.options.onboarding else None,
         )
         self.handlers.schedule = self._schedule
-        more = 1 if self._port_given else _MORE_PORTS
-        ports = range(port, min(port + more, 65536))
-        if self._last_port and not self._port_given:
-            ports = range(self._last_port, min(self._last_port + more, 65536))
-        await engine.start(ports)
+        await engine.start(self._candidates())
         self._last_port = engine.listener.port
         self._engine = engine
+
+    def _candidates(self) -> Sequence[int]:
+        """The ports to try; one that was ours before comes first, so that clients find it again."""
+        wanted, last = self.options.listen_port, self._last_port
+        if wanted is None:
+            first = last or _FIRST_PORT
+            return range(first, min(first + _MORE_PORTS, 65536))
+        if wanted == 0 and last:
+            return (last, 0)
+        return (wanted,)
 
     def _schedule(self, coro: Any) -> None:
         if self.runner is None:
@@ -197,6 +203,8 @@ class Proxy:
     def _option_changed(self, name: str, value: Any) -> None:
         if name == "hint_slow_handlers":
             self.handlers.hint_slow_s = value
+        elif name == "body_memory_limit":
+            self.store.spool.memory_limit_bytes = value
         if self._engine is not None and self.runner is not None:
             self.runner.call(self._engine.changed, name, value)
 
@@ -222,10 +230,15 @@ class Proxy:
     async def __aenter__(self) -> Self:
         if self._engine is None:
             runner = self._make_runner(RunningRunner)
-            if runner.loop is asyncio.get_running_loop():
-                await self._start()
-            else:
-                await asyncio.wrap_future(runner.submit(self._start()))
+            try:
+                if runner.loop is asyncio.get_running_loop():
+                    await self._start()
+                else:
+                    await asyncio.wrap_future(runner.submit(self._start()))
+            except BaseException:
+                runner.close()
+                self.runner = None
+                raise
         return self
 
     async def __aexit__(
@@ -259,7 +272,7 @@ class Proxy:
         """The port it listens on; the one it would ask for while it does not."""
         if self._engine is not None:
             return self._engine.listener.port
-        return self._last_port or int(self.options.listen_port)
+        return self._last_port or self.options.listen_port or _FIRST_PORT
 
     @property
     def url(self) -> str:

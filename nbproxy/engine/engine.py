@@ -13,7 +13,7 @@ from nbproxy.engine.orphans import Orphans
 from nbproxy.engine.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nbproxy.engine.contracts import CertificateSource, Dispatcher, Recorder, ServerTrust
     from nbproxy.model.flow import HTTPFlow
@@ -73,7 +73,7 @@ class Engine:
             if (patterns := getattr(self.core.options, name))
         }
 
-    async def start(self, ports: range) -> None:
+    async def start(self, ports: Sequence[int]) -> None:
         """Listen on the first free one of these ports, then say so to the handlers.
 
         Raises:

@@ -6,14 +6,18 @@ import asyncio
 import errno
 import ipaddress
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nbproxy.engine.client import serve_client
 from nbproxy.engine.sockets import SocketStream
 from nbproxy.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nbproxy.engine.core import Core
+
+_BACKLOG: Final = 512
 
 
 def is_loopback(host: str) -> bool:
@@ -45,7 +49,7 @@ class Listener:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: list[SocketStream] = []
 
-    async def start(self, ports: range) -> None:
+    async def start(self, ports: Sequence[int]) -> None:
         """Listen on the first of these ports that is free.
 
         Raises:
@@ -62,12 +66,12 @@ class Listener:
                 continue
             self.port = sock.getsockname()[1]
             self._server = await self.core.loop.create_server(
-                self._protocol, sock=sock, backlog=512
+                self._protocol, sock=sock, backlog=_BACKLOG
             )
             self.core.own_addresses.add((self.host, self.port))
             self.core.upstream.own_addresses.add(sock.getsockname()[:2])
             return
-        where = f"{self.host}:{ports.start}"
+        where = f"{self.host}:{ports[0]}"
         reason = problem.strerror if problem is not None else "no port given"
         raise ConfigError(
             f"cannot listen on {where}: {reason}. Choose another port, or port=0 for a free one."
@@ -127,6 +131,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
+        sock.listen(_BACKLOG)  # two sockets may be bound to one port, but only one may listen
         sock.setblocking(False)
     except BaseException:
         sock.close()

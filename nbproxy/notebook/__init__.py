@@ -1,0 +1,1 @@
+"""The notebook's face: IPython and widgets are imported here and nowhere else."""

@@ -286,7 +286,11 @@ class Options:
         if name in Options.__slots__:
             object.__setattr__(self, name, value)
             return
-        self._values[name] = checked = check(name, value)
+        __tracebackhide__ = True  # IPython then shows the user's line, not ours
+        try:
+            self._values[name] = checked = check(name, value)
+        except ConfigError as error:
+            raise error.with_traceback(None) from None
         for listener in self._listeners:
             listener(name, checked)
 

@@ -327,11 +327,12 @@ class Proxy:
     # -- handlers
 
     def on(self, hook: str, filter: str | None = None) -> Any:  # noqa: A002 - mitmproxy's word
-        """Register a handler; a decorator. See `nbproxy.handlers.Registry.on`."""
+        """Register a handler; a decorator. See `nbproxy.handlers.registry.Registry.on`."""
+        __tracebackhide__ = True
         return self.handlers.on(hook, filter)
 
     def off(self, *what: object) -> int:
-        """Remove handlers. See `nbproxy.handlers.Registry.off`."""
+        """Remove handlers. See `nbproxy.handlers.registry.Registry.off`."""
         return self.handlers.off(*what)
 
     def __repr__(self) -> str:

@@ -32,7 +32,11 @@ def parse(source: str, *, compat: bool = False, clock: Clock = time.time) -> Fil
         >>> parse("~u a || ~u b").warnings
         ('`|` is a pattern for the URL here; the operator is a single |',)
     """
-    tree, warnings = parse_tree(source, compat=compat)
+    __tracebackhide__ = True  # IPython then shows the user's line, not ours
+    try:
+        tree, warnings = parse_tree(source, compat=compat)
+    except FilterError as error:
+        raise error.with_traceback(None) from None
     return Filter(tree, source=source, warnings=warnings, clock=clock)
 
 

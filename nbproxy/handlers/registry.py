@@ -122,12 +122,20 @@ class Registry:
                 flows; `FilterError` if the filter does not parse.
             TypeError: The parentheses are missing; from the decorator: not a usable function.
         """
-        _check_name(hook)
-        name = hooks.canonical(hook)
-        condition = _condition(name, filter)
+        __tracebackhide__ = True  # IPython then shows the user's line, not ours
+        try:
+            _check_name(hook)
+            name = hooks.canonical(hook)
+            condition = _condition(name, filter)
+        except (ValueError, TypeError) as error:
+            raise error.with_traceback(None) from None
 
         def register(function: F) -> F:
-            self._register(name, function, condition)
+            __tracebackhide__ = True
+            try:
+                self._register(name, function, condition)
+            except (ValueError, TypeError) as error:
+                raise error.with_traceback(None) from None
             return function
 
         return register

@@ -61,7 +61,7 @@ class Notebook:
 
     def run(self, text, key="cell-a"):
         label = f"In [{next(self._counts)}]"
-        code = compile(text, f"/tmp/ipykernel_1/{abs(hash(text))}.py", "exec")
+        code = compile(text, f"cells/ipykernel_1/{abs(hash(text))}.py", "exec")
         contextvars.copy_context().run(self._run, code, Cell(key, label))
 
     def _run(self, code, cell):

@@ -52,9 +52,11 @@ handlers["/napping"] = is_napping
 main_loop = get_ipython().kernel.io_loop.asyncio_loop
 def files():
     # Ours are of these kinds. IPython's history and ZeroMQ's sockets come and go meanwhile.
-    fds = [(fd.name, fd.readlink().name) for fd in pathlib.Path("/proc/self/fd").iterdir()
-           if fd.is_symlink()]
-    return {fd for fd in fds if fd[1].startswith(("socket:", "pipe:", "anon_inode:[eventpoll]"))}
+    found = set()
+    for fd in pathlib.Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed this moment
+            found.add((fd.name, fd.readlink().name))
+    return {f for f in found if f[1].startswith(("socket:", "pipe:", "anon_inode:[eventpoll]"))}
 
 files_before = files()
 interval_before = sys.getswitchinterval()

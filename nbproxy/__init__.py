@@ -92,6 +92,12 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'nbproxy' has no attribute {name!r}")
 
 
+def _only_rooms(_: ModuleType, value: object) -> None:
+    """The import system may set its rooms, which changes nothing; users may not set anything."""
+    if not isinstance(value, ModuleType):
+        raise TypeError("nbproxy.handlers and nbproxy.options cannot be replaced")
+
+
 class _Package(ModuleType):
     """This module's class, for the names that are parts of the proxy and rooms of the house too.
 
@@ -99,8 +105,8 @@ class _Package(ModuleType):
     would hide the user's handlers. A property comes before what is set on the module.
     """
 
-    handlers = property(lambda _: _of_the_proxy("handlers"), lambda _, __: None)
-    options = property(lambda _: _of_the_proxy("options"), lambda _, __: None)
+    handlers = property(lambda _: _of_the_proxy("handlers"), _only_rooms)
+    options = property(lambda _: _of_the_proxy("options"), _only_rooms)
 
 
 sys.modules[__name__].__class__ = _Package

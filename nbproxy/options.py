@@ -181,7 +181,8 @@ def _to_number(kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if isinstance(value, bool):
             raise ValueError(value)  # noqa: TRY004 - one kind of error, reworded by the caller
         number = kind(value)
-        if number < 0:
+        whole = not isinstance(value, float) or number == value
+        if not (number >= 0 and whole):  # and not a NaN
             raise ValueError(value)
         return number
 
@@ -268,37 +269,32 @@ class Options:
         ConfigError: An unknown name, or a value that does not fit.
     """
 
-    __slots__ = ("_listeners", "_values")
+    _listeners: list[Callable[[str, Any], None]]
 
     def __init__(self, **values: Any) -> None:
-        self._values: dict[str, Any] = {name: option.default for name, option in OPTIONS.items()}
-        self._listeners: list[Callable[[str, Any], None]] = []
+        # plain attributes, since exchanges read them all the time
+        self.__dict__.update({name: option.default for name, option in OPTIONS.items()})
+        self.__dict__["_listeners"] = []
         for name, value in values.items():
-            self._values[name] = check(name, value)
+            self.__dict__[name] = check(name, value)
 
     def __getattr__(self, name: str) -> Any:
-        try:
-            return self._values[name]
-        except KeyError:
-            raise AttributeError(f"there is no option {name!r}") from None
+        raise AttributeError(f"there is no option {name!r}")  # the others are plain attributes
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in Options.__slots__:
-            object.__setattr__(self, name, value)
-            return
         __tracebackhide__ = True  # IPython then shows the user's line, not ours
         try:
-            self._values[name] = checked = check(name, value)
+            self.__dict__[name] = checked = check(name, value)
         except ConfigError as error:
             raise error.with_traceback(None) from None
         for listener in self._listeners:
             listener(name, checked)
 
     def __dir__(self) -> list[str]:
-        return [*OPTIONS, *super().__dir__()]
+        return sorted({*OPTIONS, *super().__dir__()})
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        return iter(self._values.items())
+        return ((name, self.__dict__[name]) for name in OPTIONS)
 
     def __repr__(self) -> str:
         changed = {n: v for n, v in self if v != OPTIONS[n].default and n != "proxyauth"}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from nbproxy.engine.engine import Engine
 from nbproxy.engine.listener import is_loopback
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nbproxy.certs.ca import CertificateAuthority
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 LoopName = Literal["auto", "thread", "mounted", "running"]
 
@@ -326,7 +328,11 @@ class Proxy:
 
     # -- handlers
 
-    def on(self, hook: str, filter: str | None = None) -> Any:  # noqa: A002 - mitmproxy's word
+    def on(
+        self,
+        hook: str,
+        filter: str | None = None,  # noqa: A002 - mitmproxy's word
+    ) -> Callable[[F], F]:
         """Register a handler; a decorator. See `nbproxy.handlers.registry.Registry.on`."""
         __tracebackhide__ = True
         return self.handlers.on(hook, filter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ class TLSService:
 
     def names_in(self, der: bytes) -> tuple[Sequence[str], str | None]:
         """The names and the organization in a certificate; nothing if it is garbage."""
-        return names_of(der)
+        return _names_of(der)
 
     def explain_client(self, error: Exception, name: str) -> str:
         """Why TLS with a client failed that asked for this name."""
@@ -98,6 +98,10 @@ class TLSService:
         if isinstance(error, NbproxyError):
             return str(error)
         return explain(_as_os_error(error), host, chain)
+
+
+# asked at each CONNECT, for the same few servers
+_names_of = lru_cache(maxsize=1000)(names_of)
 
 
 def _as_os_error(error: Exception) -> OSError:

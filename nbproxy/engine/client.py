@@ -19,7 +19,13 @@ from nbproxy.engine.pages import error_response
 from nbproxy.engine.targets import Tunnel, flow_of, is_ours
 from nbproxy.engine.tunnel import TunnelControl, first_to_speak, relay
 from nbproxy.engine.upstream import Origin
-from nbproxy.errors import ConnectionFailed, NbproxyError, ProtocolError, RemoteProtocolError
+from nbproxy.errors import (
+    ConnectionFailed,
+    NbproxyError,
+    ProtocolError,
+    RemoteProtocolError,
+    TLSError,
+)
 from nbproxy.hooks import TLSData
 from nbproxy.model import url
 from nbproxy.model.connection import Client
@@ -143,8 +149,8 @@ class ClientConnection:
                 return
 
     def _flow(self, head: RequestHead) -> HTTPFlow:
-        own = self.core.own_addresses
-        if self.tunnel is None and self.core.own_site is not None and is_ours(head, own):
+        own, here = self.core.own_addresses, self.conn.sockname
+        if self.tunnel is None and self.core.own_site is not None and is_ours(head, own, here):
             request = Request(
                 head.method.decode("ascii"),
                 "http",
@@ -464,7 +470,14 @@ class ClientConnection:
             return
         self._note_tls(stream)
         await self.core.announce("tls_established_client", asked)
+        asked_before = self.conn.requests
         await self._serve_requests(stream)
+        stream.write_eof()
+        if self.conn.requests == asked_before and stream.truncated:
+            # some clients look at our certificate only now, and leave without a word (RFC 8446, 6)
+            silent = TLSError("the connection was closed right after the handshake")
+            message = self.core.certificates.explain_client(silent, sni or tunnel.host)
+            await self._tls_failed(flow, message, asked)
 
     async def _read_hello(self, io: ByteStream) -> tuple[clienthello.ClientHello, bytes]:
         data = b""

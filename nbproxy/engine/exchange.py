@@ -132,15 +132,20 @@ class Exchange:
             keep = await self._fail(error)
         except _Killed:
             keep = await self._end_killed()
-        except asyncio.CancelledError:
+        except BaseException as error:
             self._drop_server()
-            flow.error = flow.error or Error("the proxy was stopped", time.time())
+            stopped = isinstance(error, asyncio.CancelledError)
+            reason = "the proxy was stopped" if stopped else f"the proxy failed: {error!r}"
+            flow.error = flow.error or Error(reason, time.time())
             raise
         finally:
             self.owner.socket.on_lost = None
             flow._control = None  # noqa: SLF001
             flow.intercepted = False
             core.recorder.closed(flow)
+        if self._upload is not None and not self._upload.done():
+            self._upload.cancel()
+            await asyncio.wait((self._upload,))  # it reads where our owner goes on reading
         return keep
 
     async def _carry(self) -> bool:
@@ -658,8 +663,13 @@ class Exchange:
         await self.core.announce("error", flow)
         if gone:
             return False
-        if self._sent_any:  # so that the client sees that it is incomplete
-            self.owner.socket.abort()
+        if self._sent_any:
+            # The client sees by its length or its missing last chunk that the response is not
+            # whole, and has what there is of it; an HTTP/1.0 client would not see it.
+            if self.head.version == b"1.0":
+                self.owner.socket.abort()
+            else:
+                self.owner.socket.close()
             return False
         if not self._on_server and status == 504:  # the client was silent (RFC 9110, 15.5.9)
             status = 408

@@ -2,10 +2,11 @@
 
 A FIN from a client means one of two things: `shutdown`, after which it still wants its answer (RFC
 9112, 9.6), or `close`, after which nobody is there any more and the server's work should end. TCP
-shows no difference before we write. For a client on this machine the kernel's table of sockets
-does: one that its owner has closed belongs to no inode. So the table is read, once for all who are
-in question, a moment after a FIN came in the middle of an exchange, and again now and then while
-the exchange lasts. Elsewhere than on Linux, and for clients on other machines, we keep waiting.
+shows no difference before we write, and then only if somebody looks. For a client on this machine
+the kernel's table of sockets does: one that its owner has closed belongs to no inode. So the table
+is read, once for all who are in question, a moment after a FIN came in the middle of an exchange,
+and again now and then while the exchange lasts; of clients elsewhere we only learn that what we
+wrote was answered by a reset. Other systems than Linux tell neither, and there we keep waiting.
 """
 
 from __future__ import annotations
@@ -51,22 +52,18 @@ class Orphans:
 
         It is watched until it is lost, or nobody asks any more (`on_lost` is None).
         """
-        if _is_here(socket.peername, socket.sockname):
-            self._watched.add(socket)
-            self._deadlines.add(self)
-            self._look_again(_FIRST_LOOK_S)
+        self._watched.add(socket)
+        self._deadlines.add(self)
+        self._look_again(_FIRST_LOOK_S)
 
     def expire(self) -> None:
         """Time to look."""
         self._watched = {s for s in self._watched if not s.is_lost and s.on_lost is not None}
         if not self._watched:
             return
-        tables = _read_tables()
-        if not tables:
-            self._watched.clear()
-            return
+        tables = _read_tables() if any(map(_is_here, self._watched)) else []
         for socket in list(self._watched):
-            if is_orphan(tables, socket.peername, socket.sockname):
+            if socket.is_reset or is_orphan(tables, socket.peername, socket.sockname):
                 self._watched.discard(socket)
                 socket.fail(ConnectionFailed("the client disconnected"))
         if self._watched:
@@ -77,8 +74,9 @@ class Orphans:
         self._deadlines.watch(self.deadline)
 
 
-def _is_here(peer: Address | None, ours: Address | None) -> bool:
+def _is_here(socket: SocketStream) -> bool:
     """Whether a peer is on this machine, and in our network namespace."""
+    peer, ours = socket.peername, socket.sockname
     if peer is None or ours is None:
         return False
     return peer[0] == ours[0] or ip_address(peer[0].partition("%")[0]).is_loopback

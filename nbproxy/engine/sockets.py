@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
+import struct
 import weakref
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 HIGH_WATER: Final = 128 * 1024
 # How long a closed socket may take to send what is still queued.
 _FLUSH_S: Final = 30.0
+_TCP_CLOSE: Final = 7  # include/net/tcp_states.h
+_LINGER_0: Final = struct.pack("ii", 1, 0)
 
 
 # What one read may bring. All sockets of a loop read into the same buffer and copy out at once:
@@ -117,6 +122,8 @@ class SocketStream(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         self._deadlines.remove(self)
+        if exc is not None and self._lost is None and not self._closing:
+            self._rescue()
         if self._lost is None:
             why = "reset the connection" if exc is not None else "closed the connection"
             if exc is None and self._closing:
@@ -129,6 +136,17 @@ class SocketStream(asyncio.BufferedProtocol):
             if callback is not None:
                 callback()
         self.on_lost = None
+
+    def _rescue(self) -> None:
+        """Take what the peer sent before it reset the connection: an early answer, perhaps.
+
+        asyncio gives up at the first write that fails, and what had come by then would be lost
+        (RFC 9112, 9.3: a server may answer and close while the request is still being sent).
+        """
+        sock = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as twin:
+            while data := twin.recv(_READ_SIZE):  # at most what the kernel has kept
+                self._chunks.append(data)
 
     def pause_writing(self) -> None:
         """The transport has enough."""
@@ -276,18 +294,34 @@ class SocketStream(asyncio.BufferedProtocol):
         self._closing = True
         self._eof = True
         if self._lost is None:
-            self.transport.abort()
+            self._break()
+
+    def _break(self) -> None:
+        """Reset the connection: a FIN might look like the end of a body (RFC 9112, 8)."""
+        sock = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):  # closed already
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+        self.transport.abort()
 
     def fail(self, error: ConnectionFailed) -> None:
         """Close at once, and let whoever waits here see this error."""
         if self._lost is None:
             self._lost = error
-            self.transport.abort()
+            self._break()
         self._eof = True
         self._wake_reader()
         self._wake_writer()
 
     # -- facts
+
+    @property
+    def is_reset(self) -> bool:
+        """True if the peer has reset the connection; asyncio does not look after a FIN (Linux)."""
+        if self._lost is not None or not hasattr(socket, "TCP_INFO"):
+            return self._lost is not None
+        sock = self.transport.get_extra_info("socket")
+        state: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        return state[0] == _TCP_CLOSE
 
     @property
     def peername(self) -> Address | None:

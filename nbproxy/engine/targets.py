@@ -60,9 +60,8 @@ def flow_of(head: RequestHead, client: Client, tunnel: Tunnel | None) -> HTTPFlo
                 _same(host_field, scheme, host, port)
                 or _same(host_field, scheme, tunnel.sni or host, port)
             ):
-                named_there = url.hostport(scheme, host_field[0], host_field[1] or port)
                 leads_to = url.hostport(scheme, host, port)
-                note = f"Host names {named_there}, the tunnel leads to {leads_to}"
+                note = f"Host is {(named or [b''])[0].decode()}, the tunnel leads to {leads_to}"
         else:
             scheme, host, port, path = _absolute(head)
             authority = url.hostport(scheme, host, port)
@@ -143,8 +142,14 @@ def _with_host(
     return tuple((n, authority if n.lower() == b"host" else v) for n, v in fields)
 
 
-def is_ours(head: RequestHead, own: set[Address]) -> bool:
-    """Whether an origin-form request names our own address as its Host (somebody opened us)."""
+def is_ours(head: RequestHead, own: set[Address], here: Address | None) -> bool:
+    """Whether an origin-form request names our own address as its Host (somebody opened us).
+
+    Args:
+        head: The request's head.
+        own: Where we listen.
+        here: Our end of the client's connection.
+    """
     named = head.special.get(b"host")
     if named is None or len(named) != 1 or not head.target.startswith(b"/"):
         return False
@@ -152,7 +157,7 @@ def is_ours(head: RequestHead, own: set[Address]) -> bool:
         host, port = url.parse_authority(named[0])
     except ValueError:
         return False
-    return any(
+    return (host, port) == here or any(
         port == own_port and (host == own_host or host in _LOOPBACK_NAMES)
         for own_host, own_port in own
     )

@@ -92,7 +92,7 @@ class Caller:
 
     def _call(self, handler: Handler, argument: Any) -> None:
         began = perf_counter()
-        result = None
+        result = failure = None
         try:
             run = handler.context.copy().run
             if handler.takes_argument:
@@ -100,9 +100,11 @@ class Caller:
             else:
                 result = self._step(run, handler.function)
         except BaseException as exc:  # noqa: BLE001 - the fence, also against sys.exit() and Interrupt
-            self._failed(handler, exc, argument)
-        spent = perf_counter() - began
+            failure = exc
+        spent = perf_counter() - began  # without the time that telling of a failure takes
         handler.spent(spent)
+        if failure is not None:
+            self._failed(handler, failure, argument)
         if spent > self.slow_s > 0 and "slow" not in handler.hinted:
             self._hint_slow(handler, spent)
         if result is not None:
@@ -112,7 +114,7 @@ class Caller:
         task = asyncio.current_task()
         cancels = task.cancelling() if task is not None else 0
         began = perf_counter()
-        result = None
+        result = failure = None
         try:
             result = await self._in_steps(handler, argument)
         except GeneratorExit:  # we are being closed: the loop was stopped with the flow under way
@@ -122,9 +124,11 @@ class Caller:
             cancelled = isinstance(exc, asyncio.CancelledError)
             if cancelled and (task is None or task.cancelling() > cancels):
                 raise
-            self._failed(handler, exc, argument)
+            failure = exc
         finally:
             handler.spent(perf_counter() - began)
+        if failure is not None:
+            self._failed(handler, failure, argument)
         if task is not None and task.cancelling() > cancels:
             raise asyncio.CancelledError  # the handler swallowed it
         if result is not None:

@@ -148,7 +148,8 @@ class _MultiMapping(MutableMapping[K, V], Generic[K, V]):
     __hash__ = None  # type: ignore[assignment]  # mutable, as dict
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({list(self.fields)!r})"
+        # Values are left out on purpose, as in `Headers`: they may be secrets, and this is shown.
+        return f"<{type(self).__name__}: {', '.join(str(key) for key in dict(self.fields))}>"
 
     def get_all(self, key: K) -> list[V]:
         """All values of `key` in order; an empty list if there is none."""

@@ -12,6 +12,7 @@ the spelling of whatever has not changed.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
@@ -67,6 +68,12 @@ def parse_authority(raw: bytes | str, *, require_port: bool = False) -> tuple[st
     Raises:
         ValueError: It has userinfo, no host, a bad host or a bad port.
     """
+    if len(raw) > _MAX_CACHED:
+        return _parse_authority(raw, require_port)
+    return _cached_authority(raw, require_port)
+
+
+def _parse_authority(raw: bytes | str, require_port: bool) -> tuple[str, int | None]:
     if isinstance(raw, bytes):
         text = raw.decode("latin-1")
     elif raw.isascii():
@@ -83,6 +90,11 @@ def parse_authority(raw: bytes | str, *, require_port: bool = False) -> tuple[st
     if require_port:
         raise ValueError(f"{_shown(text)} has no port")
     return host, None
+
+
+# One client asks the same few hosts over and over; the bound keeps strangers from filling it.
+_MAX_CACHED: Final = 300
+_cached_authority = functools.lru_cache(maxsize=512)(_parse_authority)
 
 
 def parse_absolute(target: bytes, *, options: bool = False) -> tuple[str, str, int, bytes]:

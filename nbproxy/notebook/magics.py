@@ -344,7 +344,8 @@ def environment(proxy: Proxy) -> dict[str, str]:
         "PIP_CERT",
         "AWS_CA_BUNDLE",
     )
-    return {**proxies, **dict.fromkeys(trust, str(proxy.ca_file))}
+    node = {"NODE_USE_ENV_PROXY": "1"}  # from Node 24 on; before, it ignores the variables
+    return {**proxies, **dict.fromkeys(trust, str(proxy.ca_file)), **node}
 
 
 def _env(session: Session, _: argparse.Namespace) -> None:

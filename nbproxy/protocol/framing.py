@@ -77,6 +77,7 @@ NO_TRAILERS: Final = frozenset(
 _BAD_IN_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n)|\r\n[ \t]")
 _BAD_IN_PART = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)|\r\n[ \t]")
 _CODINGS = re.compile(rb"\r\ntransfer-encoding:([^\r]*)", re.IGNORECASE)
+_CONTROLS = bytes((*range(9), 11, 12, *range(14, 32), 127))
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -92,6 +93,8 @@ def check_head(raw: bytes, *, whole: bool = True) -> None:
     Raises:
         RemoteProtocolError: It has.
     """
+    if whole and _is_clean(raw):
+        return
     found = (_BAD_IN_HEAD if whole else _BAD_IN_PART).search(raw)
     if found is None:
         return
@@ -105,6 +108,18 @@ def check_head(raw: bytes, *, whole: bool = True) -> None:
     else:
         problem = f"the control byte 0x{byte[0]:02x} (RFC 9110, 5.5)"
     raise RemoteProtocolError(f"the head has {problem}")
+
+
+def _is_clean(raw: bytes) -> bool:
+    """What `_BAD_IN_HEAD` looks for, in a third of the time when there is nothing to find."""
+    lines = raw.count(b"\r\n")
+    return (
+        raw.count(b"\n") == lines
+        and raw.count(b"\r") == lines
+        and b"\r\n " not in raw
+        and b"\r\n\t" not in raw
+        and len(raw.translate(None, _CONTROLS)) == len(raw)
+    )
 
 
 def watch(fields: Fields) -> Special:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 EMPTY_LINES_LIMIT: Final = 8
 INTERIM_LIMIT: Final = 64
+_NO_LENGTH: Final = frozenset((b"content-length",))  # RFC 9110, 8.6: not in a 1xx
 
 _SENT: Final[dict[tuple[bytes, bool], h11.Request]] = {}
 
@@ -360,7 +361,7 @@ class ClientStream(_Http1):
         self.head: RequestHead | None = None
 
     async def request_head(self) -> RequestHead | None:
-        """The next request; None when the client has closed, or was silent, between requests.
+        """The next request; None when the client has left, or was silent, between requests.
 
         Raises:
             RemoteProtocolError: It is not a request; `status` says what to answer.
@@ -370,7 +371,7 @@ class ClientStream(_Http1):
         try:
             cut = await self._cut_head(self.limits.first_s)
         except ConnectionFailed as error:
-            if error.status == 504:  # silent between requests: that is no fault
+            if error.status == 504 or error.fresh:  # silent or gone between requests: no fault
                 return None
             raise
         if cut is None:
@@ -406,7 +407,8 @@ class ClientStream(_Http1):
         head = self.head
         if head is not None and head.version == b"1.0":
             return
-        lines = framing.head_lines(fields, framing.HOP_BY_HOP, None)
+        dropped = framing.dropped_fields(framing.watch(fields), _NO_LENGTH)
+        lines = framing.head_lines(fields, dropped, None)
         self.io.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines)))
 
 
@@ -444,8 +446,17 @@ class ServerStream(_Http1):
         self._method = method
         self._interim = 0
         self._persists = False
-        self._responses = self._new_parser(h11.CLIENT)
-        self._responses.send(_stand_in(method, upgrade=upgrade))
+        self._upgrade = upgrade
+        self._responses: h11.Connection | None = None
+
+    def _parser_for(self, raw: bytes) -> h11.Connection:
+        """The parser of this request's responses; it must know of the request for interim ones."""
+        parser = self._responses
+        if parser is None:
+            parser = self._responses = self._new_parser(h11.CLIENT)
+            if raw[9:10] == b"1":
+                parser.send(_stand_in(self._method, upgrade=self._upgrade))
+        return parser
 
     async def response_head(self, timeout_s: float) -> ResponseHead:
         """The next head: interim ones (`status` below 200) first, then the final one.
@@ -464,7 +475,7 @@ class ServerStream(_Http1):
                 "the server closed the connection without an answer", fresh=not self._interim
             )
         raw, started = cut
-        event = self._parse_head(self._responses, raw)
+        event = self._parse_head(self._parser_for(raw), raw)
         if isinstance(event, h11.InformationalResponse):
             self._interim += 1
             if self._interim > INTERIM_LIMIT:

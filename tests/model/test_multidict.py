@@ -97,7 +97,7 @@ def test_equality_repr_and_hash(make):
     assert d != MultiDict([("a", 2), ("a", 1)])
     assert d == {"a": 1}
     assert d != 5
-    assert repr(d) == f"{type(d).__name__}([('a', 1), ('a', 2)])"
+    assert repr(d) == f"<{type(d).__name__}: a>"  # no values: they may be secrets
     with pytest.raises(TypeError):
         hash(d)
 

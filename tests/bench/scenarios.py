@@ -1,0 +1,354 @@
+"""The scenarios, and the targets that their figures have."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from tests.bench import load
+from tests.bench.load import Route
+from tests.bench.processes import BenchError, Child, Usage
+from tests.bench.report import Check, Section, pairs
+from tests.bench.subjects import (
+    DIRECT,
+    MITMDUMP,
+    MOUNTED,
+    PLAIN,
+    Direct,
+    Mitmdump,
+    Mounted,
+    Plain,
+    new_kernel,
+    setting,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.bench.subjects import Subject
+
+_MB: Final = 1e6
+_CONNECTIONS: Final = 16
+_HANDSHAKES: Final = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        rounds: How often the subjects take turns.
+        seconds: How long a load lasts.
+        requests: How many make a latency.
+        download_bytes: Size of a download.
+        kernels: In how many fresh kernels the extension is loaded.
+        idle_s: How long a kernel is watched doing nothing.
+        flows: How many lie under the frame's one more.
+        subjects: Which ones.
+    """
+
+    rounds: int = 5
+    seconds: float = 1.2
+    requests: int = 250
+    download_bytes: int = 100_000_000
+    kernels: int = 3
+    idle_s: float = 4.0
+    flows: int = 100_000
+    subjects: tuple[str, ...] = (DIRECT, MITMDUMP, PLAIN, MOUNTED)
+
+
+FULL: Final = Plan()
+QUICK: Final = Plan(rounds=1, seconds=1.0, requests=100, kernels=1, idle_s=1.0)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One thing that is measured.
+
+    Attributes:
+        title: In words.
+        measure: Does it.
+    """
+
+    title: str
+    measure: Callable[[Bench, Section], None]
+
+
+class Bench:
+    """One run.
+
+    Args:
+        plan: How much.
+        mitmdump: The command, None if there is none.
+    """
+
+    def __init__(self, plan: Plan, mitmdump: Path | None) -> None:
+        self.plan = plan
+        self._mitmdump = mitmdump
+        self._stack = contextlib.ExitStack()
+        self._folders = 0
+
+    def __enter__(self) -> Self:
+        with self._stack:
+            self._root = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+            self.confdir = self._root / "confdir"
+            self.trusted = self._root / "origin-ca.pem"
+            origin = Child("origin", str(self.trusted))
+            self._stack.callback(origin.close)
+            self.http_port, self.https_port = origin.wait_ready().hello
+            self.origin_usage = Usage(origin.process.pid)
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(self, name: str) -> Section:
+        """Measure one scenario.
+
+        Raises:
+            BenchError: Something does not work.
+        """
+        scenario = SCENARIOS[name]
+        section = Section(name, scenario.title, ())
+        scenario.measure(self, section)
+        return section
+
+    def folder(self) -> Path:
+        """A place that nobody has used."""
+        self._folders += 1
+        return self._root / f"folder-{self._folders}"
+
+    def _start(self, name: str) -> Subject:
+        if name == DIRECT:
+            return Direct()
+        if name == PLAIN:
+            return Plain(self.confdir, self.trusted)
+        if name == MOUNTED:
+            return Mounted(self.folder(), self.confdir, self.trusted)
+        assert self._mitmdump is not None
+        folder = self._root / "mitmdump"
+        folder.mkdir(exist_ok=True)
+        return Mitmdump(self._mitmdump, folder, self.trusted)
+
+    @contextlib.contextmanager
+    def subjects(self) -> Iterator[dict[str, Subject]]:
+        """All subjects, fresh and ready, in the order in which they take turns."""
+        names = [n for n in self.plan.subjects if n != MITMDUMP or self._mitmdump is not None]
+        with contextlib.ExitStack() as stack:
+            found: dict[str, Subject] = {}
+            for name in names:
+                found[name] = self._start(name)
+                stack.callback(found[name].close)
+            for subject in found.values():
+                subject.wait_ready()
+            yield found
+
+    def route(self, subject: Subject, *, tls: bool, stamped: bool = True) -> Route:
+        """The way to the origin through a subject."""
+        port = self.https_port if tls else self.http_port
+        return Route(port, subject.port, tls, stamped and subject.port is not None)
+
+
+Figures = defaultdict[str, list[float]]
+
+
+def _versus(
+    what: str, values: Figures, above: str, below: str, target: float | None = None
+) -> list[Check]:
+    """A ratio; nothing if one of the two is no subject of this run and is not even missed."""
+    if not (values[above] and values[below]) and MITMDUMP not in {above, below}:
+        return []
+    return [Check(what, pairs(values[above], values[below]), target=target)]
+
+
+def _throughput(*, tls: bool, fresh: bool, target: float) -> Callable[[Bench, Section], None]:
+    """Requests per second: with connections that stay, or a new one for each."""
+    generate = load.new_connections if fresh else load.keep_alive
+    width = _HANDSHAKES if fresh else _CONNECTIONS
+
+    def measure(bench: Bench, section: Section) -> None:
+        rates, cpu = Figures(list), Figures(list)
+        shares: list[tuple[float, float]] = []
+        sent: dict[str, int] = defaultdict(int)
+        with bench.subjects() as subjects:
+            for _ in range(bench.plan.rounds):
+                for name, subject in subjects.items():
+                    cpu_s = subject.usage.cpu_s if subject.usage is not None else lambda: 0.0
+                    ours, origin = time.process_time(), bench.origin_usage.cpu_s()
+                    route = bench.route(subject, tls=tls)
+                    result = generate(route, width, bench.plan.seconds, cpu_s)
+                    rates[name].append(result.rate)
+                    sent[name] += result.requests
+                    if subject.usage is not None:
+                        cpu[name].append(result.cpu_us)
+                    if name == PLAIN:
+                        ours = time.process_time() - ours
+                        origin = bench.origin_usage.cpu_s() - origin
+                        shares.append((ours / result.seconds, origin / result.seconds))
+            for name, subject in subjects.items():
+                recorded = subject.recorded()
+                if recorded is not None and recorded < sent[name]:
+                    raise BenchError(f"{name} recorded {recorded} of {sent[name]} flows")
+        section.columns = ("requests/s", "CPU us/request")
+        section.rows = {name: [rates[name], cpu[name]] for name in rates}
+        section.checks = [
+            *_versus("nbproxy / mitmdump, requests/s", rates, PLAIN, MITMDUMP, target),
+            *_versus("mitmdump / nbproxy, CPU per request", cpu, MITMDUMP, PLAIN, target),
+            *_versus("in a kernel / nbproxy, requests/s", rates, MOUNTED, PLAIN, 0.85),
+            *_versus("nbproxy / in a kernel, CPU per request", cpu, PLAIN, MOUNTED, 0.85),
+        ]
+        if shares:
+            ours, origin = (sum(column) / len(shares) for column in zip(*shares, strict=True))
+            section.notes.append(
+                f"of a processor, beside nbproxy: the load {ours:.0%}, the origin {origin:.0%}"
+            )
+
+    return measure
+
+
+def _latency(bench: Bench, section: Section) -> None:
+    took = Figures(list)
+    with bench.subjects() as subjects:
+        for _ in range(bench.plan.rounds):
+            for name, subject in subjects.items():
+                route = bench.route(subject, tls=False)
+                took[name].append(load.latency_us(route, bench.plan.requests))
+    added = Figures(list)
+    for name, values in took.items():
+        if name != DIRECT:
+            added[name] = [v - d for v, d in zip(values, took[DIRECT], strict=True)]
+    section.columns = ("p50 us", "added us")
+    section.rows = {name: [took[name], added.get(name, [])] for name in took}
+    ratios = pairs(added[PLAIN], added[MITMDUMP]) if added.get(MITMDUMP) else []
+    section.checks = [
+        Check("nbproxy / mitmdump, added", ratios, wanted="<=", target=1 / 3),
+        Check("in a kernel / nbproxy, added", pairs(added[MOUNTED], added[PLAIN]), wanted="<="),
+    ]
+
+
+def _download(*, tls: bool) -> Callable[[Bench, Section], None]:
+    def measure(bench: Bench, section: Section) -> None:
+        size = bench.plan.download_bytes
+        speed, memory, cpu = Figures(list), Figures(list), Figures(list)
+        with bench.subjects() as subjects:
+            for subject in subjects.values():  # warm: imports, certificates
+                load.download(bench.route(subject, tls=tls, stamped=False), 1000)
+            for _ in range(min(3, bench.plan.rounds)):
+                for name, subject in subjects.items():
+                    route = bench.route(subject, tls=tls, stamped=False)
+                    usage = subject.usage
+                    if usage is None:
+                        speed[name].append(size / _MB / load.download(route, size))
+                        continue
+                    usage.forget_peak()
+                    before, cpu_before = usage.memory(), usage.cpu_s()
+                    speed[name].append(size / _MB / load.download(route, size))
+                    memory[name].append((usage.peak() - before) / _MB)
+                    cpu[name].append((usage.cpu_s() - cpu_before) * 1000)
+        section.columns = ("MB/s", "memory MB", "CPU ms")
+        section.rows = {name: [speed[name], memory[name], cpu[name]] for name in speed}
+        section.checks = [
+            *_versus("nbproxy / mitmdump, MB/s", speed, PLAIN, MITMDUMP, 1.5),
+            *_versus("mitmdump / nbproxy, CPU", cpu, MITMDUMP, PLAIN),
+            *_versus("in a kernel / nbproxy, MB/s", speed, MOUNTED, PLAIN),
+            *(
+                Check(f"{name}: memory", memory[name], "MB", "<", 50.0, worst=True)
+                for name in (PLAIN, MOUNTED)
+                if name in memory
+            ),
+        ]
+
+    return measure
+
+
+def _frame(bench: Bench, section: Section) -> None:
+    child = Child("frame", str(bench.plan.flows), "10")
+    try:
+        found = child.wait_ready().hello
+    finally:
+        child.close()
+    section.columns = ("ms",)
+    section.rows = {"first frame": [[found["first_ms"]]]}
+    section.checks = [
+        Check("nbproxy.df after one more flow", found["one_more_ms"], "ms", "<", 20.0)
+    ]
+    section.notes.append(f"{bench.plan.flows:,} flows")
+
+
+_LOAD_CELL: Final = """
+import time
+started = time.perf_counter()
+get_ipython().run_line_magic("load_ext", "nbproxy")
+time.perf_counter() - started
+"""
+
+
+def _load_ext(bench: Bench, section: Section) -> None:
+    confdir = bench.folder()
+    took = []
+    for _ in range(bench.plan.kernels + 1):
+        with new_kernel(bench.folder()) as kernel:
+            kernel.execute(setting(confdir, bench.trusted))
+            took.append(float(kernel.execute(_LOAD_CELL).value or "nan"))
+    section.columns = ("s",)
+    section.rows = {"the first one ever": [took[:1]], "those after": [took[1:]]}
+    section.checks = [
+        Check("%load_ext nbproxy, first, makes the CA", took[:1], "s", "<", 0.5),
+        Check("%load_ext nbproxy in a fresh kernel", took[1:], "s", "<", 0.5),
+    ]
+
+
+def _idle(bench: Bench, section: Section) -> None:
+    figures: dict[str, list[list[float]]] = {}
+    seconds = bench.plan.idle_s
+    with new_kernel(bench.folder()) as kernel:
+        usage = Usage(kernel.pid)
+
+        def watch(name: str) -> None:
+            kernel.execute("None")
+            time.sleep(0.5)
+            cpu_before, before = usage.cpu_s(), usage.wake_ups()
+            time.sleep(seconds)
+            cpu = (usage.cpu_s() - cpu_before) / seconds * 100
+            figures[name] = [[cpu], [(usage.wake_ups() - before) / seconds]]
+
+        watch("the kernel alone")
+        kernel.execute(setting(bench.confdir, bench.trusted))
+        kernel.execute("%load_ext nbproxy")
+        watch("with nbproxy loaded")
+        port = int(kernel.execute("nbproxy.port").value or 0)
+        load.latency_us(Route(bench.http_port, port, tls=False), 10)
+        watch("after some traffic")
+    section.columns = ("CPU %", "wake-ups/s")
+    section.rows = figures
+    alone, *others = figures.values()
+    more = [max(0.0, other[0][0] - alone[0][0]) for other in others]
+    section.checks = [Check("more CPU than the kernel alone", more, "%", "<=", 1.0, worst=True)]
+
+
+SCENARIOS: Final[dict[str, Scenario]] = {
+    "http": Scenario(
+        f"HTTP/1.1 keep-alive, {_CONNECTIONS} connections",
+        _throughput(tls=False, fresh=False, target=5.0),
+    ),
+    "https": Scenario(
+        f"HTTPS keep-alive, {_CONNECTIONS} connections",
+        _throughput(tls=True, fresh=False, target=5.0),
+    ),
+    "handshakes": Scenario(
+        f"HTTPS, a new client connection for each request, {_HANDSHAKES} at a time",
+        _throughput(tls=True, fresh=True, target=3.0),
+    ),
+    "latency": Scenario("HTTP, one request at a time on one connection", _latency),
+    "download": Scenario("HTTP, one large download", _download(tls=False)),
+    "download-tls": Scenario("HTTPS, one large download", _download(tls=True)),
+    "frame": Scenario("the DataFrame after one more flow", _frame),
+    "load": Scenario("%load_ext nbproxy, imports included", _load_ext),
+    "idle": Scenario("a kernel in which nothing happens", _idle),
+}

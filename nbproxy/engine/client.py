@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from nbproxy.engine.exchange import Exchange
 from nbproxy.engine.pages import error_response
-from nbproxy.engine.targets import Tunnel, flow_of, is_ours
+from nbproxy.engine.targets import Tunnel, flow_of, is_ours, server_name
 from nbproxy.engine.tunnel import TunnelControl, first_to_speak, relay
 from nbproxy.engine.upstream import Origin
 from nbproxy.errors import (
@@ -28,7 +28,7 @@ from nbproxy.errors import (
 )
 from nbproxy.hooks import TLSData
 from nbproxy.model import url
-from nbproxy.model.connection import Client
+from nbproxy.model.connection import Client, Server
 from nbproxy.model.flow import Error, HTTPFlow
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Request, Response
@@ -73,7 +73,7 @@ class ClientConnection:
         conn.sockname = socket.sockname
         conn.timestamp_start = time.time()
         self._bound: dict[Origin, ServerConnection] = {}
-        self._failure: tuple[Origin, NbproxyError] | None = None
+        self._failure: tuple[Origin, NbproxyError, Server] | None = None
         socket.on_readable = self._stirred
 
     def _stirred(self) -> None:
@@ -114,10 +114,10 @@ class ClientConnection:
         else:
             self.core.upstream.discard(server)
 
-    def take_failure(self, origin: Origin) -> NbproxyError | None:
-        """Why connecting to this origin failed just now; asked once."""
+    def take_failure(self, origin: Origin) -> tuple[NbproxyError, Server] | None:
+        """Why connecting to this origin failed just now, with the record of it; asked once."""
         failure, self._failure = self._failure, None
-        return failure[1] if failure is not None and failure[0] == origin else None
+        return failure[1:] if failure is not None and failure[0] == origin else None
 
     # -- requests
 
@@ -251,6 +251,7 @@ class ClientConnection:
         )
         del flow.metadata["raw"]
         self.core.recorder.opened(flow)
+        await self.core.announce("error", flow)
         self.core.recorder.closed(flow)
         self._send_page(
             stream.io,
@@ -445,7 +446,7 @@ class ClientConnection:
             )
             return
         io.unread(data)
-        sni = (hello.sni or "").rstrip(".").lower()
+        sni = server_name(hello.sni)
         self.conn.sni, self.conn.alpn_offers = hello.sni, hello.alpn
         asked = TLSData(self.conn, self.conn, hello.sni, hello.alpn)
         await self.core.announce("tls_clienthello", asked)
@@ -454,7 +455,7 @@ class ClientConnection:
             return
         self.tunnel = tunnel = Tunnel(True, tunnel.host, tunnel.port, sni)
         self.conn.tls = True
-        names, organization = await self._upstream_names(tunnel)
+        names, organization = await self._upstream_names(tunnel, flow)
         stream = TLSStream(
             io,
             self.core.certificates.context_for(
@@ -491,7 +492,9 @@ class ClientConnection:
             if hello is not None:
                 return hello, data
 
-    async def _upstream_names(self, tunnel: Tunnel) -> tuple[tuple[str, ...], str | None]:
+    async def _upstream_names(
+        self, tunnel: Tunnel, flow: HTTPFlow
+    ) -> tuple[tuple[str, ...], str | None]:
         """The names in the server's certificate, so that ours can carry them as well."""
         options = self.core.options
         if not options.upstream_cert or options.connection_strategy == "lazy":
@@ -500,9 +503,10 @@ class ClientConnection:
             return (), None
         origin = Origin(True, tunnel.host, tunnel.port, tunnel.sni or tunnel.host)
         try:
-            der = await self.core.upstream.certificate(origin, self.conn)
+            der = await self.core.upstream.certificate(origin, self.conn, flow)
         except NbproxyError as error:
-            self._failure = (origin, error)  # the first request inside is answered with it
+            # the first request inside is answered with it
+            self._failure = (origin, error, flow.server_conn)
             return (), None
         if der is None:
             return (), None

@@ -13,6 +13,7 @@ out already. In each case the flow has an `error`, its `error` hook runs, and it
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -291,9 +292,10 @@ class Exchange:
         if server is None:
             failure = self.owner.take_failure(origin)
             if failure is not None:
-                raise failure
+                error, self.flow.server_conn = failure
+                raise error
             connect = upstream.connect if fresh else upstream.acquire
-            server = await connect(origin, self.flow.client_conn)
+            server = await connect(origin, self.flow.client_conn, self.flow)
         self.server = server
         self.flow.server_conn = server.conn
         if self.owner.socket.is_lost or self._killed:
@@ -651,8 +653,10 @@ class Exchange:
         gone = self.owner.socket.is_lost
         if self._killed:
             return await self._end_killed()
-        self._drop_server()
         message = "the client disconnected" if gone else str(error)
+        if isinstance(error.__cause__, ssl.SSLError) and self.server is not None and not gone:
+            message = self.core.upstream.explain(error.__cause__, self.server)
+        self._drop_server()
         status = getattr(error, "status", 502)
         if not self._on_server and status == 502 and isinstance(error, ConnectionFailed):
             message = "the client disconnected in the middle of its request"

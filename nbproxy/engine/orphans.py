@@ -120,6 +120,7 @@ def _spellings(address: Address) -> list[bytes]:
     if isinstance(mapped, IPv4Address):
         spelled.append(IPv6Address(b"\0" * 10 + b"\xff\xff" + mapped.packed))
     return [
-        b"%b:%04X" % (b"".join(b"%08X" % word for (word,) in struct.iter_unpack("=I", a.packed)), address[1])
-        for a in spelled
+        b"".join(b"%08X" % word for (word,) in struct.iter_unpack("=I", each.packed))
+        + b":%04X" % address[1]
+        for each in spelled
     ]

@@ -38,6 +38,18 @@ class Tunnel(NamedTuple):
     sni: str = ""
 
 
+def server_name(sni: str | None) -> str:
+    """The name that a ClientHello asks for, or "" if it is none (RFC 6066, 3: no address)."""
+    name = (sni or "").rstrip(".").lower()
+    if not name.isascii() or name.replace(".", "").isdecimal():
+        return ""
+    try:
+        host, port = url.parse_authority(name)
+    except ValueError:
+        return ""
+    return host if port is None and ":" not in name else ""
+
+
 def flow_of(head: RequestHead, client: Client, tunnel: Tunnel | None) -> HTTPFlow:
     """The flow that a head begins.
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nbproxy.engine.contracts import Dispatcher, ServerTrust
     from nbproxy.engine.deadlines import Deadlines
     from nbproxy.model.connection import Address
+    from nbproxy.model.flow import Flow
     from nbproxy.options import Options
     from nbproxy.protocol.stream import ByteStream
 
@@ -150,8 +151,15 @@ class Upstream:
 
     # -- the pool
 
-    async def acquire(self, origin: Origin, client: Client) -> ServerConnection:
+    async def acquire(
+        self, origin: Origin, client: Client, flow: Flow | None = None
+    ) -> ServerConnection:
         """A connection on which a request may be sent now; `conn.requests` tells if it is new.
+
+        Args:
+            origin: Where it goes.
+            client: On whose behalf.
+            flow: Is shown the record of a new connection, so that it has it if connecting fails.
 
         Raises:
             ConnectionFailed: The server cannot be reached.
@@ -164,7 +172,7 @@ class Upstream:
             if found.is_usable:
                 return found
             self.discard(found)
-        return await self.connect(origin, client)
+        return await self.connect(origin, client, flow)
 
     def has_idle(self, origin: Origin) -> bool:
         """Whether `acquire` would probably not have to connect."""
@@ -237,10 +245,14 @@ class Upstream:
 
     # -- connecting
 
-    async def connect(self, origin: Origin, client: Client) -> ServerConnection:
+    async def connect(
+        self, origin: Origin, client: Client, flow: Flow | None = None
+    ) -> ServerConnection:
         """A new connection; see `acquire`."""
         server = Server((origin.host, origin.port))
         server.timestamp_start = time.time()
+        if flow is not None:
+            flow.server_conn = server
         generation = self.generation
         sock: SocketStream | None = None
         try:
@@ -356,16 +368,17 @@ class Upstream:
             try:
                 await stream.handshake(self.options.tls_timeout)
             finally:
-                chain = self._trust.chain(stream.tls)
+                server.certificate_list = chain = self._trust.chain(stream.tls)
             self._trust.check(chain, name)
         except (ssl.SSLError, NbproxyError, ValueError) as error:
             sock.abort()
             server.error = self._trust.explain(error, name, chain)
+            if name not in server.error:
+                server.error = f"No TLS with {name}: {server.error}"
             await self._announce("tls_failed_server", data)
             raise TLSError(server.error, getattr(error, "status", 502)) from error
         tls = stream.tls
         server.timestamp_tls_setup = time.time()
-        server.certificate_list = chain
         server.verified = not self.options.ssl_insecure
         server.tls_version = tls.version()
         cipher = tls.cipher()
@@ -379,7 +392,14 @@ class Upstream:
         await self._announce("tls_established_server", data)
         return stream
 
-    async def certificate(self, origin: Origin, client: Client) -> bytes | None:
+    def explain(self, error: ssl.SSLError, connection: ServerConnection) -> str:
+        """Why TLS broke on a connection: in TLS 1.3 a server may refuse after the handshake."""
+        origin = connection.origin
+        return self._trust.explain(error, origin.sni, connection.conn.certificate_list)
+
+    async def certificate(
+        self, origin: Origin, client: Client, flow: Flow | None = None
+    ) -> bytes | None:
         """The server's certificate, DER; from memory if it was seen before, else by connecting.
 
         Raises:
@@ -389,7 +409,7 @@ class Upstream:
         known = self._names.get(origin)
         if known is not None:
             return known
-        connection = await self.connect(origin, client)
+        connection = await self.connect(origin, client, flow)
         self._park(connection)
         return self._names.get(origin)
 

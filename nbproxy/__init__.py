@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 from nbproxy._version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbproxy.handlers.concurrent import concurrent
@@ -24,6 +27,20 @@ if TYPE_CHECKING:
     from nbproxy.model.headers import Headers
     from nbproxy.model.message import Request, Response
     from nbproxy.proxy import Proxy
+    from nbproxy.store.view import Flows
+
+    _proxy = Proxy()
+    ca_file: str
+    clear: Callable[[], None]
+    df: pd.DataFrame
+    flows: Flows
+    off = _proxy.off
+    on = _proxy.on
+    port: int
+    proxies: dict[str, str]
+    start = _proxy.start
+    stop = _proxy.stop
+    url: str
 
 _CLASSES = {
     "HTTPFlow": "nbproxy.model.flow",

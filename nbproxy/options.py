@@ -149,8 +149,20 @@ OPTIONS: dict[str, Option] = {
             0.1,
             "A handler that takes longer than this many seconds is pointed out once; 0: never.",
         ),
-        Option("onboarding", "bool", True, "Answer http://mitm.it/ with a page about the CA."),
-        Option("onboarding_host", "str", "mitm.it", "Name under which that page answers."),
+        Option(
+            "onboarding",
+            "bool",
+            True,
+            "Answer http://mitm.it/ with a page about the CA.",
+            fixed=True,
+        ),
+        Option(
+            "onboarding_host",
+            "str",
+            "mitm.it",
+            "Name under which that page answers.",
+            fixed=True,
+        ),
     )
 }
 
@@ -239,7 +251,8 @@ def check(name: str, value: Any) -> Any:
     try:
         result = convert(value)
     except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{name} = {value!r}: it takes {wanted}") from None
+        shown = "…" if name == "proxyauth" else repr(value)  # it may be the password
+        raise ConfigError(f"{name} = {shown}: it takes {wanted}") from None
     if option.choices and result not in option.choices:
         raise ConfigError(f"{name} = {value!r}: it takes {' or '.join(option.choices)}")
     if name == "listen_port" and (result or 0) > 65535:

@@ -111,6 +111,12 @@ class Message:
     def hold_body(self, body: bytes | StoredBody) -> None:
         """Hold this as the body from now on; for whoever records it. No header changes."""
         self._content = body
+        self._decoded = None
+
+    @property
+    def holds_bytes(self) -> bool:
+        """True if the body is in memory, not on disk."""
+        return isinstance(self._content, bytes)
 
     # -- body decoded
 

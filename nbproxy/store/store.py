@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from nbproxy.model.body import BodySink
     from nbproxy.model.flow import Flow, HTTPFlow
+    from nbproxy.model.message import Message
     from nbproxy.store.frame import Frame
 
 
@@ -91,8 +92,24 @@ class Store:
             cursor.mark(flow)
         self._notify()
 
-    closed = changed
-    """A flow is over; it will not change any more except by its user's hand."""
+    def closed(self, flow: Any) -> None:
+        """A flow is over; what it holds in memory of large bodies goes to the spool."""
+        if flow._observer is self._observe:  # noqa: SLF001 - it was not removed
+            limit = self.spool.memory_limit_bytes
+            for message in (flow.request, flow.response):
+                if message is not None and message.body_size > limit:
+                    self._put_away(message)
+        self.changed(flow)
+
+    def _put_away(self, message: Message) -> None:
+        content = message.raw_content if message.holds_bytes else None
+        if content is None:
+            return
+        sink = self.spool.sink()
+        sink.write(content)
+        stored = sink.close()
+        if not sink.truncated:
+            message.hold_body(stored)
 
     def body(self) -> BodySink:
         """A place for the bytes of one body that may grow large."""

@@ -191,3 +191,17 @@ def test_clearing_while_another_thread_records():
     last = record(store)
     assert store.df().index.tolist() == [flow.id for flow in store.flows]
     assert store.flows[-1] is last
+
+
+def test_large_bodies_leave_memory_when_a_flow_is_over():
+    store = Store(body_memory_limit=1000)
+    flow = new_flow()
+    store.opened(flow)
+    answer(flow, content=b"x" * 5000)
+    assert flow.response.holds_bytes
+    end(flow)
+    store.closed(flow)
+    assert not flow.response.holds_bytes
+    assert flow.response.raw_content == b"x" * 5000
+    assert flow.response.body_size == 5000
+    store.close()

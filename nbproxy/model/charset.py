@@ -266,7 +266,7 @@ def _detect(body: bytes) -> str:
     if codec is None:
         return "latin-1"
     try:
-        body.decode(codec)
+        fits = body.decode(codec).encode(codec) == body  # some code pages have two bytes for one sign
     except UnicodeError:
-        return "latin-1"
-    return codec
+        fits = False
+    return codec if fits else "latin-1"

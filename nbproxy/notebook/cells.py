@@ -67,10 +67,11 @@ class NotebookCells:
         Returns:
             Whether it is the outermost, not part of one that is being run.
         """
-        # not `execution_count`: IPython 9 counts it up before the cell, 8 after it
-        number = len(self._shell.user_ns["In"]) - 1
+        # What the cell will be in `In`; `execution_count` is counted up before the cell by IPython 9
+        # and after it by 8.
+        number = len(self._shell.user_ns["In"])
         message = self._message()
-        request = message.get("header", {}).get("msg_id") or number
+        request = message.get("header", {}).get("msg_id") or self._shell.execution_count
         outer = self._run.get()
         if outer is not None and outer.request == request:
             self._run.set(replace(outer, depth=outer.depth + 1))

@@ -5,7 +5,7 @@ import encodings
 import pkgutil
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbproxy.model import charset
@@ -174,6 +174,7 @@ TYPES = st.sampled_from(
 
 
 @given(st.binary(max_size=100), TYPES)
+@example(b"??@n\xaa", "")
 def test_bytes_survive_a_lenient_reading(body, content_type):
     text = charset.decode_text(body, content_type, strict=False)
     again, new_type = charset.encode_text(text, content_type, body)

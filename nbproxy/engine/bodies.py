@@ -103,5 +103,9 @@ class Relay:
         self._message.hold_body(self._sink.close())
 
 
-def _parts(result: bytes | Iterable[bytes]) -> Iterable[bytes]:
-    return (result,) if isinstance(result, bytes) else result
+def _parts(result: bytes | bytearray | memoryview | Iterable[bytes]) -> Iterable[bytes]:
+    if isinstance(result, (bytes, bytearray, memoryview)):
+        return (bytes(result),)  # one piece, though a bytearray also iterates, over numbers
+    if isinstance(result, str):
+        raise TypeError("it returned text; pieces of a body are bytes")
+    return result

@@ -15,6 +15,8 @@ _CLIENT_HELLO: Final = 1
 _SERVER_NAME: Final = 0
 _ALPN: Final = 16
 LIMIT_BYTES: Final = 64 * 1024
+# Records may be as short as one byte (RFC 8446, 5.1), and each look begins with the first of them.
+_LIMIT_RECORDS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,11 @@ def parse(data: bytes) -> ClientHello | None:
     message = bytearray()
     records = _Cursor(data)
     wanted = 4
+    count = 0
     while len(message) < wanted:
+        count += 1
+        if count > _LIMIT_RECORDS:
+            raise ValueError("a ClientHello in more than 64 pieces")
         try:
             kind, _version = records.take(1)[0], records.take(2)
             if kind != _HANDSHAKE:

@@ -122,6 +122,21 @@ def _is_clean(raw: bytes) -> bool:
     )
 
 
+def check_more(part: bytearray, seen: int) -> None:
+    """Check the new end of a head that is not whole yet, so that the work stays linear.
+
+    Args:
+        part: What has come so far.
+        seen: How much of it was checked before.
+
+    Raises:
+        RemoteProtocolError: See `check_head`.
+    """
+    begin = max(0, seen - 3)  # nothing that is refused is longer, and begins before
+    tail = bytes(part[begin:])
+    check_head(tail[1:] if begin and tail.startswith(b"\n") else tail, whole=False)
+
+
 def watch(fields: Fields) -> Special:
     """The values of the fields that matter to a proxy."""
     special: Special = {}
@@ -311,7 +326,7 @@ class ChunkGuard:
         self._line = b""
         self._left = 0
         self._extensions = 0
-        self._trailers = b""
+        self._trailers = bytearray()
 
     @property
     def done(self) -> bool:
@@ -375,22 +390,22 @@ class ChunkGuard:
             self._left = length + 2
             self._state = "data"
         else:
-            self._trailers = b"\r\n"  # so that an empty section, too, ends in CRLF CRLF
+            self._trailers = bytearray(b"\r\n")  # so that an empty section, too, ends in CRLF CRLF
             self._state = "trailers"
         return stop
 
     def _read_trailers(self, data: bytes, position: int) -> int:
-        seen = len(self._trailers)
-        section = self._trailers + data[position : position + self.TRAILERS_LIMIT + 4]
+        section = self._trailers
+        seen = len(section)
+        section += data[position : position + self.TRAILERS_LIMIT + 4]
         end = section.find(b"\r\n\r\n", max(0, seen - 3))
         if end < 0:
-            check_head(section[2:], whole=False)
+            check_more(section, seen)
             if len(section) > self.TRAILERS_LIMIT:
                 raise RemoteProtocolError("a trailer section of more than 64 KiB")
-            self._trailers = section
             return len(data)
-        section = section[: end + 4]
-        check_head(section)
+        del section[end + 4 :]
+        check_head(bytes(section))
         if section.count(b"\r\n") > self.FIELDS_LIMIT + 2:
             raise RemoteProtocolError("more than 1,000 trailers")
         self._state = "end"

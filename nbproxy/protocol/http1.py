@@ -183,8 +183,12 @@ class _Http1:
     async def _more_of_head(self, begun: bytes) -> tuple[bytes, int]:
         head = bytearray(begun)
         ends_at = time.monotonic() + self.limits.head_s
+        checked = 0
         while True:
-            self._check_part(head)
+            framing.check_more(head, checked)
+            checked = len(head)
+            if checked > self.limits.head_bytes:
+                raise self._too_large(head)
             left_s = ends_at - time.monotonic()
             try:
                 more = await self.io.receive(left_s) if left_s > 0 else None
@@ -198,18 +202,10 @@ class _Http1:
                 raise ConnectionFailed(
                     f"the {self.peer} closed the connection in the middle of a head"
                 )
-            seen = max(0, len(head) - 3)
             head += more
-            end = head.find(b"\r\n\r\n", seen)
+            end = head.find(b"\r\n\r\n", max(0, checked - 3))
             if end >= 0:
                 return bytes(head), end
-
-    def _check_part(self, head: bytearray) -> None:
-        # only the new end of a long one, so that the work stays linear; the whole is checked later
-        tail = bytes(head[-4096:])
-        framing.check_head(tail[1:] if tail.startswith(b"\n") else tail, whole=False)
-        if len(head) > self.limits.head_bytes:
-            raise self._too_large(head)
 
     def _too_large(self, head: bytes | bytearray) -> RemoteProtocolError:
         in_first_line = b"\r\n" not in head[: self.limits.head_bytes]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from nbproxy import Proxy
-from tests.support import strict
 from tests.support.origins import Origin, answering, eventually
 from tests.support.rawclient import Answer, RawClient, exchange
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from nbproxy.model.flow import HTTPFlow
+    from tests.support import strict
     from tests.support.origins import Peer, Script
 
 # Short, so that what ends by a time limit ends soon; each long enough for a busy machine.
@@ -160,12 +159,14 @@ def proxy_without_leaks(folder: Path, **options: Any) -> Iterator[Proxy]:
     sockets_before = sockets_of_this_process()
     proxy = Proxy(port=0, confdir=str(folder), **{**QUICK, **options})
     with proxy:
-        runner, engine = proxy.runner, proxy._engine  # noqa: SLF001 - tests look inside
+        runner, engine = proxy.runner, proxy._engine
         assert runner is not None
         assert engine is not None
         loop = runner.loop
 
-        loop.call_soon_threadsafe(loop.set_exception_handler, lambda _, context: wrong.append(context))
+        loop.call_soon_threadsafe(
+            loop.set_exception_handler, lambda _, context: wrong.append(context)
+        )
 
         async def count() -> int:
             return len(asyncio.all_tasks())

@@ -12,8 +12,15 @@ of the pieces in which bytes arrive.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbproxy.errors import ConnectionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+T = TypeVar("T")
 
 #: Bytes that wait for a reader before the writer's `drain` waits.
 HIGH_WATER = 64 * 1024
@@ -37,7 +44,8 @@ class MemoryStream:
         self.piece = 0
         self.lose_after: int | None = None
         self.sent = bytearray()
-        self._inbox: list[bytes] = []
+        self._inbox: deque[bytes] = deque()
+        self._on_its_way = 0
         self._ended = False
         self._closed = False
         self._shut = False
@@ -47,6 +55,7 @@ class MemoryStream:
     # -- what the other end does to us
 
     def _deliver(self, data: bytes) -> None:
+        self._on_its_way -= len(data)
         if self._lost is None and not self._closed:
             self._inbox.append(data)
             self._wake()
@@ -66,7 +75,7 @@ class MemoryStream:
 
     @property
     def _waiting(self) -> int:
-        return sum(map(len, self._inbox))
+        return self._on_its_way + sum(map(len, self._inbox))
 
     async def _wait(self, timeout_s: float) -> None:
         self._changed.clear()
@@ -102,13 +111,13 @@ class MemoryStream:
         """The bytes that are there."""
         data = b"".join(self._inbox)
         self._inbox.clear()
-        self.peer._wake()  # noqa: SLF001 - both ends are one connection
+        self.peer._wake()
         return data
 
     def unread(self, data: bytes) -> None:
         """Put bytes back."""
         if data:
-            self._inbox.insert(0, data)
+            self._inbox.appendleft(data)
 
     def write(self, data: bytes) -> None:
         """Send."""
@@ -118,15 +127,16 @@ class MemoryStream:
         self.sent += data
         if self.lose_after is not None and len(self.sent) >= self.lose_after:
             self._send(data[: self.lose_after - before])
-            self._later(self.peer._lose)  # noqa: SLF001
+            self._later(self.peer._lose)
             self._later(self._lose)
         else:
             self._send(data)
 
     def _send(self, data: bytes) -> None:
         step = self.piece or len(data) or 1
+        self.peer._on_its_way += len(data)
         for start in range(0, len(data), step):
-            self._later(self.peer._deliver, data[start : start + step])  # noqa: SLF001
+            self._later(self.peer._deliver, data[start : start + step])
 
     def _later(self, call: object, *arguments: object) -> None:
         loop = asyncio.get_running_loop()
@@ -140,7 +150,7 @@ class MemoryStream:
         while True:
             if self._lost is not None:
                 raise self._lost
-            if self.peer._waiting <= HIGH_WATER:  # noqa: SLF001
+            if self.peer._waiting <= HIGH_WATER:
                 return
             await self._wait(timeout_s)
 
@@ -148,7 +158,7 @@ class MemoryStream:
         """End our side."""
         if not self._shut and self._lost is None:
             self._shut = True
-            self._later(self.peer._end)  # noqa: SLF001
+            self._later(self.peer._end)
 
     def close(self) -> None:
         """End both sides; what was written still arrives."""
@@ -159,7 +169,7 @@ class MemoryStream:
     def abort(self) -> None:
         """Break the connection."""
         if not self._closed and self._lost is None:
-            self._later(self.peer._lose)  # noqa: SLF001
+            self._later(self.peer._lose)
         self._closed = True
         self._ended = True
         self._wake()
@@ -170,3 +180,38 @@ def pair() -> tuple[MemoryStream, MemoryStream]:
     near, far = MemoryStream(), MemoryStream()
     near.peer, far.peer = far, near
     return near, far
+
+
+class Canned(MemoryStream):
+    """A stream whose input is there from the beginning, in these pieces, and then its end.
+
+    Nothing waits, so coroutines that read it can be run without a loop: `run_now`.
+    """
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        super().__init__()
+        self._inbox.extend(piece for piece in pieces if piece)
+        self._ended = True
+
+    async def receive(self, timeout_s: float) -> bytes:
+        """The next piece."""
+        return self._inbox.popleft() if self._inbox else b""
+
+    def write(self, data: bytes) -> None:
+        """Keep it in `sent`."""
+        self.sent += data
+
+
+def run_now(coro: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that does not wait.
+
+    Raises:
+        AssertionError: It waits.
+    """
+    try:
+        coro.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    coro.close()
+    raise AssertionError("it waits")

@@ -17,15 +17,15 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Final
 
+from nbproxy.engine import sending
 from nbproxy.engine.bodies import Relay, read_whole
-from nbproxy.engine.pages import error_response
+from nbproxy.engine.pages import error_response, own_answer
 from nbproxy.engine.tunnel import relay
 from nbproxy.engine.upstream import Origin
 from nbproxy.errors import ConnectionFailed, NbproxyError, ProtocolError, RemoteProtocolError
 from nbproxy.model.flow import Error
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Response
-from nbproxy.model.reasons import REASONS
 from nbproxy.protocol import framing, http1
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 # RFC 9110, 9.2.2
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 _VERSIONS: Final = {b"1.1": "HTTP/1.1", b"1.0": "HTTP/1.0"}
-_NO_LENGTH: Final = frozenset((b"content-length",))
 _NO_BODY: Final = frozenset((204, 304))  # RFC 9110, 6.4.1
-_UPGRADE_FIELDS: Final = frozenset((b"connection", b"upgrade"))
 # Schemes that authenticate a connection, not a request (RFC 4559, 6).
 _BINDING: Final = (b"ntlm", b"negotiate")
 
@@ -158,7 +156,7 @@ class Exchange:
         if "request" in active:
             await self._hook("request")
         if flow.response is None:
-            self._answer_ourselves()
+            flow.response = own_answer(flow, self.head, self.core.sites)
         if flow.response is not None:
             return await self._answer_for_server()
         self._on_server = True
@@ -230,41 +228,19 @@ class Exchange:
         if trailers:
             message.trailers = Headers.from_wire(trailers)
 
-    def _answer_ourselves(self) -> None:
-        """Requests that end here: our own pages, and Max-Forwards (RFC 9110, 7.6.2)."""
-        request = self.flow.request
-        site = self.core.sites.get(request.host)
-        if site is not None:
-            self.flow.response = site(self.flow)
-        elif self.head.method in {b"TRACE", b"OPTIONS"}:
-            hops = self.head.special.get(b"max-forwards")
-            if hops and hops[0].isdigit() and int(hops[0][:9]) > 0:
-                request.headers["max-forwards"] = str(int(hops[0][:9]) - 1)
-            elif hops and hops[0].strip() == b"0":
-                self.flow.response = Response.make(
-                    200, b"" if self.head.method == b"OPTIONS" else self._trace(), _TRACE_TYPE
-                )
-
-    def _trace(self) -> bytes:
-        """The request as it came, without what may be secret (RFC 9110, 9.3.8)."""
-        secret = {b"authorization", b"cookie", b"proxy-authorization"}
-        fields = [f for f in self.flow.request.headers.fields if f[0].lower() not in secret]
-        lines = b"".join(n + b": " + v + b"\r\n" for n, v in fields)
-        return b"TRACE %b HTTP/1.1\r\n%b\r\n" % (self.head.target, lines)
-
     # -- the server
 
     async def _forward(self, pieces: list[bytes]) -> ResponseHead:
         """Send the request, and read the head of the response."""
         request = self.flow.request
         method = request.method.encode("ascii")
-        upgrade = self._wanted_upgrade()
+        upgrade = sending.wants_upgrade(self.head)
         server = await self._connect(fresh=False)
         while True:
             reused = server.conn.requests > 0
             server.conn.requests += 1
             server.stream.begin(method, upgrade=upgrade)
-            self._send_request(server, method, pieces, upgrade=upgrade)
+            self._send_request(server, pieces, upgrade=upgrade)
             try:
                 return await self._read_response_head(server)
             except ConnectionFailed as error:
@@ -310,53 +286,16 @@ class Exchange:
         tunnel = self.owner.tunnel
         return tunnel.sni if tunnel is not None and tunnel.host == host else ""
 
-    def _wanted_upgrade(self) -> bool:
-        """Whether an upgrade is passed on (RFC 9110, 7.8): any but h2c, which would blind us."""
-        wanted = self.head.special.get(b"upgrade")
-        if not wanted or self.head.version != b"1.1":
-            return False
-        options = set(framing.members(self.head.special.get(b"connection", [])))
-        protocols = framing.members(wanted)
-        return b"upgrade" in options and b"h2c" not in protocols and self.head.framing == 0
-
     def _send_request(
-        self, server: ServerConnection, method: bytes, pieces: list[bytes], *, upgrade: bool
+        self, server: ServerConnection, pieces: list[bytes], *, upgrade: bool
     ) -> None:
         request = self.flow.request
-        special = self.head.special
-        dropped = framing.dropped_fields(special)
-        if upgrade:
-            dropped -= _UPGRADE_FIELDS
-        if special.get(b"expect") and self.head.framing != 0:
-            dropped |= {b"expect"}  # we have asked for the body already
-        target = request.path.encode("ascii")
-        fields = request.headers.fields
         if request.stream and not self.client.body_done:
-            how: framing.Framing = self.head.framing
-            if callable(request.stream) or (request.trailers and how != "chunked"):
-                how = "chunked"
-            server.io.write(http1.request_head_bytes(method, target, fields, dropped, how))
-            self._upload = asyncio.ensure_future(self._send_body(server, how, pieces))
-            return
-        body = request.raw_content or b""
-        if request.trailers or (body and "transfer-encoding" in request.headers):
-            head = http1.request_head_bytes(method, target, fields, dropped, "chunked")
+            head, how = sending.streamed_request(request, self.head, upgrade=upgrade)
             server.io.write(head)
-            server.stream.write_piece("chunked", body)
-            trailers = request.trailers.fields if request.trailers else ()
-            server.stream.write_end("chunked", trailers)
-            return
-        framed: int | None = len(body)
-        if not body and not (
-            b"content-length" in special
-            if fields is self.head.fields
-            else "content-length" in request.headers
-        ):
-            framed = None
-        if framed is None and self.head.framing == "chunked":
-            framed = 0
-        head = http1.request_head_bytes(method, target, fields, dropped, framed)
-        server.io.write(head + body if body else head)
+            self._upload = asyncio.ensure_future(self._send_body(server, how, pieces))
+        else:
+            server.io.write(sending.whole_request(request, self.head, upgrade=upgrade))
 
     async def _send_body(
         self, server: ServerConnection, how: framing.Framing, pieces: list[bytes]
@@ -586,21 +525,7 @@ class Exchange:
         keep: bool,
         body: bytes = b"",
     ) -> None:
-        also = _NO_LENGTH if response.status_code == 204 else frozenset()
-        connection = b""
-        if not keep:
-            connection = b"close"
-        elif self.head.version == b"1.0":
-            connection = b"keep-alive"
-        reason = response.reason or REASONS.get(response.status_code, "")
-        head = http1.response_head_bytes(
-            response.status_code,
-            reason.encode("latin-1", "replace"),
-            response.headers.fields,
-            framing.dropped_fields(special, also),
-            how,
-            connection,
-        )
+        head = sending.response_head(response, how, special, self.head.version, keep=keep)
         self._sent_any = True
         self.client.io.write(head + body if body else head)
 
@@ -627,7 +552,7 @@ class Exchange:
         )
         if "responseheaders" in self.core.dispatcher.active:
             await self._hook("responseheaders")
-        dropped = framing.HOP_BY_HOP - _UPGRADE_FIELDS
+        dropped = framing.HOP_BY_HOP - sending.UPGRADE_FIELDS
         self.client.io.write(
             http1.response_head_bytes(101, head.reason, head.fields, dropped, None)
         )
@@ -700,7 +625,6 @@ class Exchange:
         return False
 
 
-_TRACE_TYPE: Final = {"content-type": "message/http"}
 _ADVICE: Final = {
     502: "The proxy could not get an answer from the server. The flow in the notebook has the same "
     "message as its error.",

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import html
+from typing import TYPE_CHECKING, Final
 
 from nbproxy.model.message import Response
 from nbproxy.model.reasons import REASONS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nbproxy.model.flow import HTTPFlow
+    from nbproxy.protocol.http1 import RequestHead
+
+_SECRET: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{status} {reason}</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:44em;margin:4em auto;padding:0 1em;
@@ -30,3 +38,35 @@ def error_response(status: int, message: str, advice: str = "") -> Response:
         page.encode("utf-8", "replace"),
         {"content-type": "text/html; charset=utf-8", "cache-control": "no-store"},
     )
+
+
+def own_answer(
+    flow: HTTPFlow, head: RequestHead, sites: Mapping[str, Callable[[HTTPFlow], Response]]
+) -> Response | None:
+    """The answer to a request that ends here; None if it goes on.
+
+    Requests for our own pages end here, and TRACE and OPTIONS whose Max-Forwards is used up; on
+    others of these it counts down (RFC 9110, 7.6.2).
+    """
+    site = sites.get(flow.request.host)
+    if site is not None:
+        return site(flow)
+    if head.method not in {b"TRACE", b"OPTIONS"}:
+        return None
+    hops = head.special.get(b"max-forwards")
+    if not hops or not hops[0].isdigit():
+        return None
+    left = int(hops[0][:9])
+    if left > 0:
+        flow.request.headers["max-forwards"] = str(left - 1)
+        return None
+    if head.method == b"OPTIONS":
+        return Response.make(200)
+    return Response.make(200, _trace(flow, head), {"content-type": "message/http"})
+
+
+def _trace(flow: HTTPFlow, head: RequestHead) -> bytes:
+    """The request as it came, without what may be secret (RFC 9110, 9.3.8)."""
+    fields = [f for f in flow.request.headers.fields if f[0].lower() not in _SECRET]
+    lines = b"".join(n + b": " + v + b"\r\n" for n, v in fields)
+    return b"TRACE %b HTTP/1.1\r\n%b\r\n" % (head.target, lines)

@@ -334,16 +334,12 @@ class _Http1:
         """Send bytes of a body whose head was written with this framing."""
         if not data:
             return
-        if how == "chunked":
-            self.io.write(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
-            self.io.write(data)
+        self.io.write(chunk(data) if how == "chunked" else data)
 
     def write_end(self, how: Framing, trailers: Fields = ()) -> None:
         """End a body; trailers go out only where there is room for them (RFC 9112, 7.1.2)."""
         if how == "chunked":
-            lines = [n + b": " + v + b"\r\n" for n, v in framing.trailers_to_send(trailers)]
-            self.io.write(b"0\r\n" + b"".join(lines) + b"\r\n")
+            self.io.write(last_chunk(trailers))
 
 
 class ClientStream(_Http1):
@@ -503,6 +499,17 @@ class ServerStream(_Http1):
     def has_leftover(self) -> bool:
         """True if bytes came that belong to no response (RFC 9112, 11.1)."""
         return bool(self._rest)
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk (RFC 9112, 7.1); nothing for no data, for that would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def last_chunk(trailers: Fields = ()) -> bytes:
+    """The end of a chunked body, with the trailers that may go on (RFC 9112, 7.1.2)."""
+    lines = [n + b": " + v + b"\r\n" for n, v in framing.trailers_to_send(trailers)]
+    return b"0\r\n" + b"".join(lines) + b"\r\n"
 
 
 def request_head_bytes(

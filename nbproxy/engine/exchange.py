@@ -558,6 +558,7 @@ class Exchange:
         )
         self._sent_any = True
         self.core.recorder.changed(flow)
+        self.owner.socket.on_lost = None  # from here on the tunnel itself sees who leaves
         self.client.io.unread(self.client.take_rest())
         server.io.unread(server.stream.take_rest())
         try:

@@ -266,7 +266,8 @@ def _detect(body: bytes) -> str:
     if codec is None:
         return "latin-1"
     try:
-        fits = body.decode(codec).encode(codec) == body  # some code pages have two bytes for one sign
+        # some code pages have two bytes for one sign
+        fits = body.decode(codec).encode(codec) == body
     except UnicodeError:
         fits = False
     return codec if fits else "latin-1"

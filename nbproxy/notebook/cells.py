@@ -67,8 +67,8 @@ class NotebookCells:
         Returns:
             Whether it is the outermost, not part of one that is being run.
         """
-        # What the cell will be in `In`; `execution_count` is counted up before the cell by IPython 9
-        # and after it by 8.
+        # What the cell will be in `In`; IPython 9 counts `execution_count` up before the cell, and
+        # 8 after it.
         number = len(self._shell.user_ns["In"])
         message = self._message()
         request = message.get("header", {}).get("msg_id") or self._shell.execution_count

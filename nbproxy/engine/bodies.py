@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from nbproxy.errors import NbproxyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator
 
     from nbproxy.model.body import BodySink
     from nbproxy.model.message import Message
     from nbproxy.protocol.http1 import ClientStream, ServerStream
+
+_BYTES: Final = (bytes, bytearray, memoryview)
 
 
 async def read_whole(
@@ -103,9 +105,10 @@ class Relay:
         self._message.hold_body(self._sink.close())
 
 
-def _parts(result: bytes | bytearray | memoryview | Iterable[bytes]) -> Iterable[bytes]:
-    if isinstance(result, (bytes, bytearray, memoryview)):
-        return (bytes(result),)  # one piece, though a bytearray also iterates, over numbers
-    if isinstance(result, str):
-        raise TypeError("it returned text; pieces of a body are bytes")
-    return result
+def _parts(result: Any) -> Iterator[bytes]:
+    """The pieces that a handler's callable gave: bytes, or several of them."""
+    whole = isinstance(result, _BYTES)  # asked first: these iterate too, over numbers
+    for part in (result,) if whole else result:
+        if not isinstance(part, _BYTES):
+            raise TypeError(f"it gave {type(part).__name__}; pieces of a body are bytes")
+        yield bytes(part)

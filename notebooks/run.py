@@ -69,10 +69,11 @@ def execute(notebook: Any, path: Path, timeout_s: int) -> bool:
     total = sum(cell.cell_type == "code" for cell in notebook.cells)
     cell_started = time.monotonic()
     done = 0
+    running: Any = None
 
-    def on_start(**_: Any) -> None:
-        nonlocal cell_started
-        cell_started = time.monotonic()
+    def on_start(cell: Any, **_: Any) -> None:
+        nonlocal cell_started, running
+        cell_started, running = time.monotonic(), cell
 
     def on_executed(cell: Any, **_: Any) -> None:
         nonlocal done
@@ -98,7 +99,7 @@ def execute(notebook: Any, path: Path, timeout_s: int) -> bool:
         try:
             client.execute()
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            _show_failure(path, notebook, error)
+            _show_failure(path, running, error)
             return False
     return True
 
@@ -107,20 +108,15 @@ def _first_line(source: str) -> str:
     return next((line for line in source.splitlines() if line.strip()), "")[:70]
 
 
-def _show_failure(path: Path, notebook: Any, error: Exception) -> None:
-    """Prints the cell that was running and what became of it."""
-    run = [cell for cell in notebook.cells if cell.cell_type == "code" and _has_begun(cell)]
+def _show_failure(path: Path, cell: Any, error: Exception) -> None:
+    """Prints the cell that was running, if any was, and what became of it."""
     lines = [f"\n{path.name}: a cell failed"]
-    if run:
-        lines += [f"    {line}" for line in run[-1].source.splitlines()]
-        lines += [_output_text(output) for output in run[-1].outputs]
+    if cell is not None:
+        lines += [f"    {line}" for line in cell.source.splitlines()]
+        lines += [_output_text(output) for output in cell.get("outputs", ())]
     if not isinstance(error, CellExecutionError):  # whose traceback is among the outputs
         lines.append(f"{type(error).__name__}: {error}")
     print("\n".join(lines), file=sys.stderr)
-
-
-def _has_begun(cell: Any) -> bool:
-    return bool(cell.metadata.get("execution", {}).get("iopub.status.busy") or cell.outputs)
 
 
 def _output_text(output: Any) -> str:

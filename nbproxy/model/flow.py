@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nbproxy.model import url
 from nbproxy.model.connection import Client, Server
+from nbproxy.model.escape import visible
+from nbproxy.model.masking import default_masker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +40,12 @@ class Error:
         return self.msg
 
     def __repr__(self) -> str:
-        return f"<Error {self.msg}>"
+        return f"<Error {_shown(self.msg)}>"
+
+
+def _shown(text: str) -> str:
+    """What an error says, in one line without secrets; it may quote the peer."""
+    return visible(default_masker().mask_text(text), 200)
 
 
 class Control(Protocol):
@@ -226,5 +233,5 @@ class HTTPFlow(Flow):
         if self.response is not None:
             outcome = str(self.response.status_code)
         elif self.error is not None:
-            outcome = self.error.msg
+            outcome = _shown(self.error.msg)
         return f"<HTTPFlow {self.id}: {request.method} {request.scheme}://{where} → {outcome}>"

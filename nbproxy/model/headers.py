@@ -36,6 +36,14 @@ def _to_text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
+def _folded(name: str | bytes) -> bytes:
+    """A name as it is compared; what no name can be is not there, which is no error."""
+    try:
+        return _to_bytes(name).lower()
+    except UnicodeEncodeError:  # a lone surrogate
+        return b"\0"
+
+
 def check_name(name: str | bytes) -> bytes:
     """The bytes of a field name.
 
@@ -68,7 +76,7 @@ class Headers(MutableMapping[str, str]):
     the only right way for `Set-Cookie`.
 
     Args:
-        fields: Pairs of raw name and value, or a mapping, or nothing.
+        fields: Pairs of raw name and value, or a mapping (of other headers, each line), or nothing.
         **named: More fields; underscores in the names become hyphens.
 
     Attributes:
@@ -89,8 +97,11 @@ class Headers(MutableMapping[str, str]):
         fields: Iterable[tuple[str | bytes, str | bytes]] | Mapping[str, str] = (),
         **named: str | bytes,
     ) -> None:
-        pairs = fields.items() if isinstance(fields, Mapping) else fields
-        self.fields = tuple((check_name(n), check_value(v)) for n, v in pairs)
+        if isinstance(fields, Headers):
+            self.fields = fields.fields  # not `items()`, which would join the Set-Cookie lines
+        else:
+            pairs = fields.items() if isinstance(fields, Mapping) else fields
+            self.fields = tuple((check_name(n), check_value(v)) for n, v in pairs)
         for name, value in named.items():
             self[name.replace("_", "-")] = value  # type: ignore[assignment] # bytes are taken too
 
@@ -111,7 +122,7 @@ class Headers(MutableMapping[str, str]):
         self.set_all(name, (value,))
 
     def __delitem__(self, name: str) -> None:
-        wanted = _to_bytes(name).lower()
+        wanted = _folded(name)
         kept = tuple(field for field in self.fields if field[0].lower() != wanted)
         if len(kept) == len(self.fields):
             raise KeyError(name)
@@ -120,7 +131,7 @@ class Headers(MutableMapping[str, str]):
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, (str, bytes)):
             return False
-        wanted = _to_bytes(name).lower()
+        wanted = _folded(name)
         return any(field[0].lower() == wanted for field in self.fields)
 
     def __iter__(self) -> Iterator[str]:
@@ -148,12 +159,12 @@ class Headers(MutableMapping[str, str]):
 
     def get_all(self, name: str | bytes) -> list[str]:
         """All values of a field in order, [] if there is none."""
-        wanted = _to_bytes(name).lower()
+        wanted = _folded(name)
         return [_to_text(v) for n, v in self.fields if n.lower() == wanted]
 
     def get_first(self, name: str | bytes) -> bytes | None:
         """The first value of a field as bytes, None if there is none."""
-        wanted = _to_bytes(name).lower()
+        wanted = _folded(name)
         for raw_name, value in self.fields:
             if raw_name.lower() == wanted:
                 return value

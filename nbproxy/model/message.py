@@ -19,6 +19,7 @@ from nbproxy.model.cookies import (
     parse_cookie_header,
     parse_set_cookie,
 )
+from nbproxy.model.escape import visible
 from nbproxy.model.headers import Headers, check_name
 from nbproxy.model.multidict import MultiDictView
 from nbproxy.model.reasons import REASONS
@@ -133,10 +134,10 @@ class Message:
         raw = self.raw_content
         if not raw:
             return raw
-        encoding = self._headers.get_first("content-encoding")
-        if encoding is None:
+        codings = self._headers.get_all("content-encoding")
+        if not codings:
             return raw
-        name = encoding.decode("latin-1")
+        name = ", ".join(codings)  # several lines are one list (RFC 9110, 5.3)
         cached = self._decoded
         if cached is not None and cached[0] is raw and cached[1] == name:
             return cached[2]
@@ -152,10 +153,10 @@ class Message:
 
     def set_content(self, value: bytes | None) -> None:
         """Replace the body by this one, coded as Content-Encoding says; Content-Length follows."""
+        value = _check_bytes(value)
         if value is None:
             self._content = None
             return
-        _check_bytes(value)
         headers = self._headers
         encoding = headers.get("content-encoding")
         raw = value
@@ -355,7 +356,7 @@ class Request(Message):
 
     @host.setter
     def host(self, value: str) -> None:
-        self._host = url.parse_authority(f"[{value}]" if ":" in value else value)[0]
+        self._host = _host(value)
         self._update_host_header()
 
     @property
@@ -597,7 +598,8 @@ class Response(Message):
         return response
 
     def __repr__(self) -> str:
-        return f"<Response {self.status_code} {self.headers.get('content-type', '')}>"
+        content_type = visible(self._headers.get("content-type", ""), 100)
+        return f"<Response {self.status_code} {content_type}>"
 
     @property
     def reason(self) -> str:
@@ -624,11 +626,20 @@ class Response(Message):
         self._headers.set_all("set-cookie", lines)
 
 
+def _host(value: str) -> str:
+    host, port = url.parse_authority(f"[{value}]" if value.count(":") > 1 else value)
+    if port is not None:
+        raise ValueError(f"{value!r} has a port, which is not part of the host; set it as .port")
+    return host
+
+
 def _pairs(value: Any) -> tuple[tuple[Any, Any], ...]:
     return tuple(value.items()) if hasattr(value, "items") else tuple(value)
 
 
-def _check_bytes(value: bytes | None) -> bytes | None:
+def _check_bytes(value: bytes | bytearray | memoryview | None) -> bytes | None:
     if isinstance(value, str):
         raise TypeError("a body is bytes; assign text to .text instead")
+    if value is not None and not isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(f"a body is bytes, not {type(value).__name__}")  # bytes(5) is five NULs
     return None if value is None else bytes(value)

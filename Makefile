@@ -111,7 +111,7 @@ $(VENV)/.lab: $(VENV)/.base pyproject.toml
 	$(PIP) install --editable '.[lab]' --group demo
 	touch $@
 
-$(VENV)/.test: $(VENV)/.base $(VENV)/.ipykernel-6 pyproject.toml
+$(VENV)/.test: $(VENV)/.base $(VENV)/.ipykernel-6 $(VENV)/.mitmproxy pyproject.toml
 	echo 'Installing what the tests need'
 	$(PIP) install --editable . --group test
 	touch $@
@@ -127,7 +127,7 @@ $(VENV)/.ipykernel-6: $(VENV)/.base
 
 # In an environment of its own: its pins contradict Jupyter's.
 $(VENV)/.mitmproxy: $(VENV)/.base
-	echo 'Installing mitmproxy, to measure against'
+	echo 'Installing mitmproxy, to compare with'
 	$(BIN)/python -m venv $(VENV)/mitmproxy
 	$(VENV)/mitmproxy/bin/python -m pip -qq --disable-pip-version-check --no-input install mitmproxy
 	touch $@

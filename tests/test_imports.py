@@ -24,7 +24,7 @@ PACKAGE = "nbproxy"
 PLAIN = {"errors", "_version"}
 DATA = PLAIN | {"model", "hooks", "options"}
 MIDDLE = DATA | {"protocol", "engine", "certs", "handlers", "filters", "formats", "store"}
-TOP = MIDDLE | {"scripts", "addons", "proxy", "_current"}
+TOP = MIDDLE | {"scripts", "addons", "proxy", "saved", "_current"}
 MAY_IMPORT = {
     "errors": set(),
     "_version": set(),
@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "handlers": DATA | {"filters"},
     "scripts": DATA | {"handlers", "filters", "formats"},
     "addons": DATA | {"handlers", "filters", "formats", "scripts"},
-    "proxy": MIDDLE | {"scripts", "addons"},
+    "saved": DATA | {"formats", "store"},  # ties the two, which do not know each other
+    "proxy": MIDDLE | {"scripts", "addons", "saved"},
     "_current": DATA | {"proxy"},  # the notebook's own proxy, for the module-level functions
     "notebook": TOP,
     "cli": TOP,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nbproxy.model.message import Request, Response
+    from nbproxy.model.websocket import WebSocketData
 
 _ids = itertools.count()
 
@@ -186,7 +187,7 @@ class HTTPFlow(Flow):
 
     type = "http"
     response: Response | None = None
-    websocket: Any = None
+    websocket: WebSocketData | None = None
 
     def __init__(
         self,
@@ -219,6 +220,8 @@ class HTTPFlow(Flow):
         other = HTTPFlow(self.request.copy(), self.client_conn, self.server_conn)
         other.response = self.response.copy() if self.response is not None else None
         other.error = self.error
+        other.is_replay = self.is_replay
+        other.websocket = self.websocket.copy() if self.websocket is not None else None
         other._comment, other._marked = self._comment, self._marked
         other.timestamp_created = self.timestamp_created
         if self._metadata is not None:

@@ -54,6 +54,13 @@ def assemble(segments: Sequence[Segment]) -> pd.DataFrame:
     return frame
 
 
+def frame_of_log(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """A DataFrame of log entries: `time` (UTC), `level`, `script`, `text`."""
+    frame = pd.DataFrame(rows, columns=["time", "level", "script", "text"])
+    frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
+    return frame
+
+
 def frame_of(flows: Iterable[HTTPFlow]) -> pd.DataFrame:
     """A DataFrame of any flows, in their order, read just now."""
     return assemble([Segment.read(list(flows))])

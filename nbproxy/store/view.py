@@ -9,12 +9,13 @@ from __future__ import annotations
 import weakref
 from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from nbproxy.filters import parse
 from nbproxy.store.cursor import by_id
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
     from typing import TypeAlias
 
@@ -45,6 +46,9 @@ class Flows(Sequence["HTTPFlow"]):
         store: Where the flows are.
         expression: The filter as it was given, "" for none, the function's name for a function.
     """
+
+    saver: ClassVar[Callable[..., int] | None] = None
+    """What `save` calls. `nbproxy.saved` sets it: the store knows no files."""
 
     def __init__(self, store: Store, filter: str | Predicate | None = None) -> None:  # noqa: A002 - mitmproxy's word
         self.store = store
@@ -193,6 +197,31 @@ class Flows(Sequence["HTTPFlow"]):
         frame is yours: it does not change any more, and nothing you do to it reaches the flows.
         """
         return self.store.df(None if self._matching is None else [flow.id for flow in self._now()])
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,  # noqa: A002 - the word for it
+        *,
+        secrets: Literal["keep", "mask"] = "keep",
+    ) -> int:
+        """Write these flows to a file, as `nbproxy.saved.save` describes it.
+
+        Args:
+            path: Where; `.mitm`, `.har` or `.curl.sh` at its end say the format.
+            format: "mitm", "har" or "curl", whatever the name.
+            secrets: "mask" replaces credentials, cookies and tokens in a HAR.
+
+        Returns:
+            How many flows were written.
+
+        Raises:
+            ValueError: The format is not known.
+            OSError: The file cannot be written.
+        """
+        if self.saver is None:
+            raise RuntimeError("nothing has said how flows are saved: import nbproxy.saved")
+        return self.saver(list(self), path, format, secrets=secrets)
 
     def clear(self) -> None:
         """Forget these flows: all of the store's, or those that match."""

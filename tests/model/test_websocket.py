@@ -1,0 +1,47 @@
+import pytest
+
+from nbproxy.model.websocket import BINARY, TEXT, WebSocketData, WebSocketMessage
+
+
+def test_text():
+    message = WebSocketMessage(TEXT, True, "hé".encode(), 1.0)
+    assert message.is_text
+    assert message.text == "hé"
+    message.text = "hi"
+    assert message.content == b"hi"
+
+
+def test_text_that_is_not_utf_8_survives():
+    message = WebSocketMessage(TEXT, True, b"\xff", 1.0)
+    message.text = message.text + "!"
+    assert message.content == b"\xff!"
+
+
+def test_a_binary_message_has_no_text():
+    message = WebSocketMessage(BINARY, False, b"\0")
+    with pytest.raises(AttributeError, match="no text"):
+        message.text  # noqa: B018 - asking raises
+    with pytest.raises(AttributeError, match="assign bytes"):
+        message.text = "x"
+
+
+def test_dropping():
+    message = WebSocketMessage(BINARY, False, b"\0")
+    message.drop()
+    assert message.dropped
+
+
+def test_a_repr_shows_no_content():
+    message = WebSocketMessage(TEXT, True, b"secret")
+    data = WebSocketData([message])
+    assert "secret" not in repr(message) + repr(data)
+    assert repr(data) == "<WebSocketData: 1 message>"
+
+
+def test_a_copy_is_independent():
+    data = WebSocketData([WebSocketMessage(TEXT, True, b"a")], close_code=1000)
+    copy = data.copy()
+    assert copy == data
+    copy.messages[0].text = "b"
+    copy.messages.append(copy.messages[0])
+    assert [message.text for message in data.messages] == ["a"]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nbproxy.model.headers import Headers
     from nbproxy.model.message import Request, Response
     from nbproxy.proxy import Proxy
+    from nbproxy.saved import open  # noqa: A004 - its public name
     from nbproxy.store.view import Flows
 
     _proxy = Proxy()
@@ -50,6 +51,7 @@ _CLASSES = {
     "Request": "nbproxy.model.message",
     "Response": "nbproxy.model.message",
     "concurrent": "nbproxy.handlers.concurrent",
+    "open": "nbproxy.saved",
 }
 # attribute of the notebook's proxy -> whether asking for it starts the proxy
 _OF_THE_PROXY = {
@@ -58,13 +60,17 @@ _OF_THE_PROXY = {
     "df": False,
     "flows": False,
     "handlers": False,
+    "load": False,
+    "log": False,
     "off": False,
     "on": False,
     "options": False,
     "port": True,
     "proxies": True,
+    "scripts": False,
     "start": False,
     "stop": False,
+    "unload": False,
     "url": True,
 }
 
@@ -82,13 +88,18 @@ __all__ = [
     "df",
     "flows",
     "handlers",
+    "load",
+    "log",
     "off",
     "on",
+    "open",
     "options",
     "port",
     "proxies",
+    "scripts",
     "start",
     "stop",
+    "unload",
     "url",
 ]
 
@@ -124,6 +135,7 @@ class _Package(ModuleType):
 
     handlers = property(lambda _: _of_the_proxy("handlers"), _only_rooms)
     options = property(lambda _: _of_the_proxy("options"), _only_rooms)
+    scripts = property(lambda _: _of_the_proxy("scripts"), _only_rooms)
 
 
 sys.modules[__name__].__class__ = _Package

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import io
+import os
 import signal
 import sys
 import time
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from nbproxy import filters
 from nbproxy._version import __version__
-from nbproxy.errors import ConfigError, FilterError, NbproxyError
+from nbproxy.errors import ConfigError, FilterError, NbproxyError, ScriptError
 from nbproxy.model.escape import visible
 from nbproxy.model.masking import default_masker
-from nbproxy.options import OPTIONS
+from nbproxy.options import OPTIONS, check
 from nbproxy.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -48,6 +52,14 @@ def parser() -> argparse.ArgumentParser:
     add("--listen-host", metavar="HOST", help="address to listen on")
     add("-m", "--mode", metavar="MODE", help="proxy mode: regular")
     add(
+        "-s",
+        "--script",
+        action="append",
+        default=[],
+        metavar="SCRIPT",
+        help='load a script written for mitmproxy, with its arguments: -s "SCRIPT ARGUMENT..."',
+    )
+    add(
         "--set",
         action="append",
         default=[],
@@ -76,6 +88,8 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         if not equals:
             raise ConfigError(f"--set {text}: it takes NAME=VALUE")
         option = OPTIONS.get(name)
+        if option is None and arguments.script:
+            continue  # a script may add it
         if option is not None and option.type == "list":
             values[name] = (*values.get(name, ()), value)
         else:
@@ -91,12 +105,23 @@ def flow_line(flow: HTTPFlow) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(flow.timestamp_created))
     outcome = str(flow.response.status_code) if flow.response is not None else "---"
     if flow.error is not None:
-        outcome += f" ({flow.error.msg})"
+        outcome += f" ({default_masker().mask_text(flow.error.msg)})"
     size = flow.response.body_size if flow.response is not None else 0
     took = f"{flow.duration * 1000:.0f} ms" if flow.duration is not None else "-"
     url = default_masker().mask_url(flow.request.pretty_url)
     line = f"{clock} {flow.request.method} {visible(url, _URL_SHOWN)} -> {visible(outcome)}"
     return f"{line} {size} B {took}"
+
+
+def say(line: str) -> None:
+    """Print a line at once; if nobody reads any more (`nbproxy | head`), the proxy goes on."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # Python flushes again at the end, which must not fail
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class Printer:
@@ -134,9 +159,26 @@ class Printer:
         if not self._quiet:
             for flow in ended:
                 if self._condition is None or self._condition(flow):
-                    print(flow_line(flow), flush=True)
+                    say(flow_line(flow))
         if ended:
-            self._store.remove([flow.id for flow in ended])
+            with self._store.lock:
+                self._store.remove([flow.id for flow in ended])
+                self._cursor.removed.clear()  # we know; else it would grow with every flow
+
+
+def _load_scripts(proxy: Proxy, arguments: argparse.Namespace) -> None:
+    """Load the scripts of the command line, in order.
+
+    Raises:
+        ScriptError: One cannot be loaded.
+        ConfigError: There is a `--set` for an option that nobody has.
+    """
+    added = [text for text in arguments.set if text.partition("=")[0] not in OPTIONS]
+    proxy.scripts.options.set(*added)
+    for command in arguments.script:
+        proxy.load(command)
+    for name in proxy.scripts.options.deferred:
+        check(name, "")  # there is no such option: says so, and what was meant
 
 
 async def _run(arguments: argparse.Namespace, options: dict[str, Any]) -> None:
@@ -145,10 +187,15 @@ async def _run(arguments: argparse.Namespace, options: dict[str, Any]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     condition = filters.parse(arguments.filter) if arguments.filter is not None else None
-    async with Proxy(**options) as proxy:
+    proxy = Proxy(**options)
+    async with contextlib.AsyncExitStack() as stack:
+        with contextlib.redirect_stdout(sys.stderr):  # ours is the first line on standard output
+            if arguments.script:
+                _load_scripts(proxy, arguments)
+            await stack.enter_async_context(proxy)
         printer = Printer(proxy.store, condition, quiet=arguments.quiet)
         printing = asyncio.create_task(printer.run())
-        print(f"listening on {proxy.url}", flush=True)
+        say(f"listening on {proxy.url}")
         await stop.wait()
         printing.cancel()
     printer.print_ended()
@@ -164,11 +211,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 after SIGINT or SIGTERM, 1 if the proxy cannot run, 2 for bad arguments.
     """
     arguments = parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # hosts and paths may be in any script
     try:
         asyncio.run(_run(arguments, _options(arguments)))
     except (ConfigError, FilterError) as error:
         print(f"nbproxy: {error}", file=sys.stderr)
         return 2
+    except ScriptError as error:
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
+        print(f"nbproxy: {error}", file=sys.stderr)
+        return 1
     except NbproxyError as error:
         print(f"nbproxy: {error}", file=sys.stderr)
         return 1

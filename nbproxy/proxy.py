@@ -12,6 +12,7 @@ Attributes and methods of `Proxy` may be used from any thread but where it says 
 from __future__ import annotations
 
 import asyncio
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -27,13 +28,17 @@ from nbproxy.store.store import Store
 from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     import pandas as pd
 
     from nbproxy.certs.ca import CertificateAuthority
+    from nbproxy.model.flow import HTTPFlow
+    from nbproxy.scripts.log import Log
+    from nbproxy.scripts.manager import Scripts
+    from nbproxy.scripts.script import Script
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -51,6 +56,16 @@ def set_default_runner(factory: Callable[[], LoopRunner] | None) -> None:
     """Say where proxies live that are started by `start()`; None: on a private thread."""
     global _default_runner  # noqa: PLW0603 - one per process, like the kernel itself
     _default_runner = factory
+
+
+def _save(*args: Any, **kwargs: Any) -> int:
+    """What `Flows.save` calls; the store itself knows no files."""
+    from nbproxy.saved import save  # noqa: PLC0415 - with all formats, and seldom needed
+
+    return save(*args, **kwargs)
+
+
+Flows.saver = staticmethod(_save)
 
 
 class Proxy:
@@ -180,6 +195,8 @@ class Proxy:
         await engine.start(self._candidates())
         self._last_port = engine.listener.port
         self._engine = engine
+        if "scripts" in self.__dict__:
+            self.scripts.started()
 
     def _candidates(self) -> Sequence[int]:
         """The ports to try; one that was ours before comes first, so that clients find it again."""
@@ -259,6 +276,8 @@ class Proxy:
     def close(self) -> None:
         """Stop, and give back all threads and files. Recorded flows stay readable."""
         self.stop()
+        if "scripts" in self.__dict__:
+            self.scripts.close()
         self.handlers.close()
         self.store.close()
 
@@ -341,6 +360,96 @@ class Proxy:
         """Remove handlers. See `nbproxy.handlers.registry.Registry.off`."""
         return self.handlers.off(*what)
 
+    # -- scripts
+
+    @cached_property
+    def scripts(self) -> Scripts:
+        """The scripts that are loaded: a table, and `scripts.options`, `scripts.commands`."""
+        from nbproxy.scripts.manager import Scripts  # noqa: PLC0415 - many proxies have none
+
+        return Scripts(_ScriptHost(self))
+
+    @property
+    def log(self) -> Log:
+        """What scripts say, and what fails in them."""
+        return self.scripts.log
+
+    def load(self, script: Any, *, era: str | float | None = None) -> Script:
+        """Load a script or an addon object. See `Scripts.load`.
+
+        Example:
+            `proxy.load("arguments.py html faketml")`, `proxy.load("old.py", era="0.11")`
+        """
+        __tracebackhide__ = True
+        cell = self.handlers.cells.current_cell() if self.handlers.cells is not None else None
+        return self.scripts.load(script, era=era, key=cell.key if cell is not None else None)
+
+    def unload(self, *what: object) -> int:
+        """Take scripts out; all if nothing is named. See `Scripts.unload`."""
+        return self.scripts.unload(*what)
+
     def __repr__(self) -> str:
         where = f"listening on {self.url}" if self.running else "stopped"
         return f"<Proxy {where}, {len(self.store)} flows>"
+
+
+class _ScriptHost:
+    """What scripts need of a proxy: `nbproxy.scripts.host.Host`."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self.handlers = proxy.handlers
+        self.options = proxy.options
+        self.flows = proxy.flows
+
+    @property
+    def running(self) -> bool:
+        return self._proxy.running
+
+    def add_flow(self, flow: HTTPFlow) -> None:
+        if flow not in self._proxy.store:
+            self._proxy.store.opened(flow)
+
+    async def replay(self, flow: HTTPFlow, *, hooks: bool) -> None:
+        from nbproxy.engine.replay import replay  # noqa: PLC0415 - seldom needed
+
+        engine = self._proxy._engine  # noqa: SLF001 - its other half
+        if engine is not None:
+            await replay(engine.core, flow, hooks=hooks)
+
+    def submit(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        runner = self._proxy.runner
+        if runner is None or not self._proxy.running:
+            coroutine.close()
+            return None
+        return runner.submit(coroutine)
+
+    def call(self, function: Callable[..., Any], *args: Any) -> None:
+        runner = self._proxy.runner
+        if runner is None:
+            function(*args)
+        else:
+            runner.call(function, *args)
+
+    def on_loop(self) -> bool:
+        runner = self._proxy.runner
+        return runner is not None and runner.owns_current_thread()
+
+    def shutdown(self) -> None:
+        # not from here: this is a handler, and the end waits for handlers
+        threading.Thread(target=self._proxy.stop, name="nbproxy-shutdown", daemon=True).start()
+
+    def frame(self, rows: list[dict[str, Any]]) -> Any:
+        from nbproxy.store.frame import frame_of_log  # noqa: PLC0415 - pandas is slow to import
+
+        return frame_of_log(rows)
+
+    def certificate(self, der: bytes) -> Mapping[str, Any]:
+        from nbproxy.certs.certificate import Certificate  # noqa: PLC0415 - slow to import
+
+        found = Certificate(der)
+        names = "cn organization altnames issuer subject notbefore notafter serial keyinfo"
+        return {
+            **{name: getattr(found, name) for name in names.split()},
+            "has_expired": found.has_expired,
+        }

@@ -1,0 +1,439 @@
+"""One execution of a script: its namespace or its object, its life, its functions for events.
+
+A script that is loaded again, because its file changed, gets a new `Program`; the `Script` stays.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbproxy.errors import ScriptError
+from nbproxy.handlers import reports
+from nbproxy.handlers.concurrent import is_concurrent
+from nbproxy.handlers.handler import is_async
+from nbproxy.scripts import arguments, events
+from nbproxy.scripts.compat import modern
+from nbproxy.scripts.compat.master import addon_name
+from nbproxy.scripts.eras import Era
+from nbproxy.scripts.loader import Scope
+from nbproxy.scripts.settings import OptionsError
+from nbproxy.scripts.speech import own_logging, own_print
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nbproxy.scripts.compat.master import Services
+    from nbproxy.scripts.events import Event
+    from nbproxy.scripts.loader import Source
+
+
+@dataclass
+class Target:
+    """One function of a script for one event.
+
+    Attributes:
+        event: The event; its `hook` is where it is registered.
+        owner: What it is looked up on at each call: the module, or an addon.
+        name: Its name there.
+        kind: "sync", "async" or "concurrent".
+        show: Makes its argument of our hook's.
+        context: The context object of eras A to C, which comes first; else None.
+        updates: True if it is `update`, which is called with a list.
+    """
+
+    event: Event
+    owner: Any
+    name: str
+    kind: str
+    show: Callable[[Any], Any]
+    context: Any = None
+    updates: bool = False
+
+    def call(self, argument: Any) -> Any:
+        """Call it; gives a coroutine for an async one."""
+        value = self.show(argument)
+        function = getattr(self.owner, self.name)
+        if self.context is not None:
+            return function(self.context, value)
+        return function([value]) if self.updates else function(value)
+
+
+class Namespace:
+    """A script's module, seen as an object: attributes are its globals, always as they are now."""
+
+    def __init__(self, space: dict[str, Any]) -> None:
+        self.__dict__ = space
+
+    def __repr__(self) -> str:
+        return f"<script {self.__dict__.get('__file__', '')}>"
+
+
+class _Layers:
+    """Tells layers of era C how TLS went."""
+
+    @staticmethod
+    def finished(data: Any) -> None:
+        """TLS is agreed, or failed."""
+        from nbproxy.scripts.compat import classic  # noqa: PLC0415 - old scripts only
+
+        classic.finished(data)
+
+
+class Program:
+    """A script that was executed.
+
+    Args:
+        services: Its surroundings.
+        era: Its era; None for an addon object of the user's, which gets everything as it is.
+        failed: Told what went wrong: where, and the exception.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        era: Era | None,
+        failed: Callable[[str, BaseException], None],
+    ) -> None:
+        self.services = services
+        self.era = era
+        self.rules = era or Era.H
+        self.addons: list[Any] = []
+        self.context: Any = None
+        self.argv: list[str] = []
+        self._failed = failed
+        self._ran = False
+        self._is_done = False
+
+    # -- made of a script, or of an object
+
+    def execute(self, source: Source, argv: list[str], context: Any, scope: Scope) -> None:
+        """Execute a script's body.
+
+        Raises:
+            ScriptError: The body failed; the cause is what it raised, cut to its own lines.
+        """
+        self.argv, self.context = argv, context
+        stem = Path(source.path).stem
+        space = scope.namespace(f"__mitmproxy_script__.{stem}", source.path)
+        try:
+            exec(source.code, space)  # noqa: S102 - what loading is
+        except BaseException as failure:
+            raise refusal(failure, source.path) from failure
+        if self.rules >= Era.F:
+            space.setdefault("name", source.path)
+        module = Namespace(space)
+        self.addons = [module]
+        if self.rules >= Era.F:
+            self._take(space.get("addons", ()))
+
+    def adopt(self, addon: Any) -> None:
+        """Take an object with hooks as methods."""
+        self.addons = []
+        self._take([addon])
+
+    def _take(self, addons: Any) -> None:
+        """Add addons and, recursively, theirs; names must differ."""
+        for addon in addons:
+            names = {addon_name(each) for each in self.addons}
+            if not isinstance(addon, types.ModuleType) and addon_name(addon) in names:
+                raise ScriptError(f'An addon called "{addon_name(addon)}" already exists.')
+            self.addons.append(addon)
+            self._take(getattr(addon, "addons", ()) or ())
+
+    # -- life
+
+    def begin(self, *, running: bool) -> None:
+        """`start` or `load`, `configure`, and `running` if the proxy runs.
+
+        Raises:
+            ScriptError: Eras A to C: `start` failed, so the script is refused.
+        """
+        if self.rules <= Era.C:
+            self._start_with_context()
+            return
+        if self.rules.has_start:
+            self._start()
+        else:
+            self._load()
+        if running and self.rules is Era.F:
+            self.running()
+        self.configure(set(self.services.options.keys()))
+        if running:
+            self.running()
+
+    def _start_with_context(self) -> None:
+        (module,) = self.addons
+        start = getattr(module, "start", None)
+        if not callable(start):
+            return
+        args = (self.context, self.argv) if _takes(start, 2) else (self.context,)
+        try:
+            start(*args)
+        except BaseException as failure:
+            raise refusal(failure, self.argv[0]) from failure
+
+    def _start(self) -> None:
+        (module,) = self.addons
+        replaced = self._call(module, "start")
+        while replaced:  # the object takes the module's place; its own `start` is called too
+            self.addons = [replaced]
+            again = self._call(replaced, "start")
+            replaced = again if again is not replaced else None
+
+    def _load(self) -> None:
+        for addon in list(self.addons):
+            self.services.commands.collect(addon)
+            if callable(getattr(addon, "load", None)):
+                made = self._call(addon, "load", modern.loader_for(self.services))
+                if made is not None and _is_addon(made):
+                    self.addons.append(made)
+
+    def configure(self, names: set[str], *, veto: bool = False) -> None:
+        """Tell it that options have changed.
+
+        Raises:
+            OptionsError: With `veto`: it objects.
+        """
+        for addon in self.addons if self.rules >= Era.D else ():
+            function = getattr(addon, "configure", None)
+            if not callable(function):
+                continue
+            args = (self.services.options, names) if self.rules.has_start else (names,)
+            try:
+                self._sync("configure", function, *args)
+            except OptionsError as objection:
+                if veto:
+                    raise
+                self._failed("configure", objection)
+            except BaseException as failure:  # noqa: BLE001 - the fence around scripts
+                self._failed("configure", failure)
+
+    def running(self) -> None:
+        """The proxy listens; told once."""
+        if self._ran or self.rules < Era.F:
+            return
+        self._ran = True
+        for addon in self.addons:
+            function = getattr(addon, "running", None)
+            if callable(function) and not isinstance(function, type):
+                made = self._call(addon, "running")
+                if inspect.iscoroutine(made):
+                    self._spawn(made)
+
+    def _spawn(self, coroutine: Any) -> None:
+        async def guarded() -> None:
+            try:
+                await coroutine
+            except Exception as failure:  # noqa: BLE001 - the fence around scripts
+                self._failed("running", failure)
+
+        if self.services.host.submit(guarded()) is None:
+            coroutine.close()
+
+    @property
+    def ticks(self) -> bool:
+        """Whether it wants `tick`."""
+        return Era.D <= self.rules <= Era.F and any(
+            callable(getattr(addon, "tick", None)) for addon in self.addons
+        )
+
+    def tick(self) -> None:
+        """About every 0.1 s, until 3.0."""
+        for addon in self.addons:
+            if callable(getattr(addon, "tick", None)):
+                self._call(addon, "tick")
+
+    def done(self) -> None:
+        """The end; told once."""
+        if self._is_done:
+            return
+        self._is_done = True
+        for addon in self.addons:
+            function = getattr(addon, "done", None)
+            if callable(function):
+                args = (self.context,) if self.rules <= Era.C else ()
+                self._call(addon, "done", *args)
+
+    def revive(self) -> None:
+        """Forget that it has ended: it is to begin anew."""
+        self._is_done = self._ran = False
+
+    def hear(self, entry: Any) -> None:
+        """An entry of the log, for scripts that have `log` (until 6) or `add_log`."""
+        name = "log" if self.rules <= Era.F else "add_log"
+        if self.rules < Era.D:
+            return
+        for addon in self.addons:
+            function = getattr(addon, name, None)
+            if isinstance(function, (types.FunctionType, types.MethodType)) and _takes(function, 1):
+                self._call(addon, name, modern.LogEntry(entry.text, entry.level))
+
+    def _call(self, addon: Any, name: str, *args: Any) -> Any:
+        if not callable(getattr(addon, name, None)):
+            return None
+        try:
+            return self._sync(name, getattr(addon, name), *args)
+        except BaseException as failure:  # noqa: BLE001 - the fence around scripts
+            self._failed(name, failure)
+            return None
+
+    def _sync(self, name: str, function: Any, *args: Any) -> Any:
+        if is_async(function) and name in {"load", "configure", "done"}:
+            raise TypeError(f"{name} must be a plain function: it cannot be awaited here")
+        return function(*args)
+
+    # -- events
+
+    def targets(self) -> list[Target]:
+        """Its functions for events, in the order in which they are called."""
+        found: list[Target] = []
+        for addon in self.addons:
+            for event in events.events_of(self.rules):
+                target = self._target(addon, event)
+                if target is not None:
+                    found.append(target)
+            found += self._updates(addon)
+        if any(target.name == "next_layer" for target in found):
+            found += [
+                Target(event, _Layers, "finished", "sync", _as_is) for event in events.AFTER_LAYERS
+            ]
+        return found
+
+    def _target(self, addon: Any, event: Event) -> Target | None:
+        function = getattr(addon, event.name, None)
+        if function is None or isinstance(function, (types.ModuleType, type)):
+            return None
+        if event.instead and self.rules >= Era.G and callable(getattr(addon, event.instead, None)):
+            return None
+        if not callable(function):
+            if not isinstance(addon, Namespace):
+                text = f"{event.name} of {addon_name(addon)} is not callable"
+                self._failed(event.name, TypeError(text))
+            return None
+        show = self._shower(event)
+        context = self.context
+        if context is not None and not isinstance(addon, Namespace):
+            context, show = None, _as_is  # one of ours that the script asked for: an application
+        return Target(event, addon, event.name, kind_of(function), show, context)
+
+    def _shower(self, event: Event) -> Callable[[Any], Any]:
+        if self.era is None:
+            return _as_is
+        return events.argument_of(event, self.era, self.services.classic_host)
+
+    def _updates(self, addon: Any) -> list[Target]:
+        function = getattr(addon, "update", None)
+        if self.rules < Era.F or isinstance(addon, dict) or not callable(function):
+            return []
+        if not isinstance(function, (types.FunctionType, types.MethodType)):
+            return []
+        if not _takes(function, 1) or self.era is None:
+            return []
+        kind = kind_of(function)
+        return [
+            Target(event, addon, "update", kind, self._shower(event), updates=True)
+            for event in events.events_of(self.rules)
+            if event.name in events.FLOW_EVENTS
+        ]
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+def _is_addon(value: Any) -> bool:
+    return any(callable(getattr(value, event.name, None)) for event in events.EVENTS)
+
+
+def kind_of(function: Any) -> str:
+    """How a function is to be called."""
+    if is_async(function):
+        return "async"
+    return "concurrent" if is_concurrent(function) else "sync"
+
+
+def _takes(function: Any, count: int) -> bool:
+    """Whether a function can be called with so many arguments."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def refusal(failure: BaseException, path: str) -> ScriptError:
+    """The error that a script cannot be loaded, of what it raised; with the script's line."""
+    if isinstance(failure, ScriptError):
+        return failure
+    reports.cut(failure)
+    line = None
+    trace = failure.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    if isinstance(failure, SystemExit):
+        return ScriptError(f"the script exited with code {failure.code}", path, line)
+    text = str(failure)
+    kind = type(failure).__name__
+    return ScriptError(f"{kind}: {text}" if text else kind, path, line)
+
+
+def _standins(
+    era: Era, services: Services
+) -> tuple[Mapping[str, Callable[[], types.ModuleType]], Callable[[str, str], str]]:
+    """The modules of an era, and what to say of one that it had not."""
+    if era <= Era.C:
+        from nbproxy.scripts.compat import classic_modules  # noqa: PLC0415 - only for old scripts
+
+        return (
+            classic_modules.modules(era.value, services.classic_host),
+            functools.partial(classic_modules.missing, era.value),
+        )
+    return modern.modules(services), functools.partial(modern.missing, era)
+
+
+def scope_of(
+    services: Services, source: Source, file: Path | None, argv: list[str] | None
+) -> Scope:
+    """What imports mean in a script.
+
+    Args:
+        services: Its surroundings.
+        source: The script.
+        file: Its file, None for the body of a cell.
+        argv: What its `sys.argv` shall be; None for the process's own.
+    """
+    era = source.era
+    own_sys = arguments.own_sys(argv)
+    own_logging_module = own_logging(services.say)
+    extra: dict[str, Any] = {"print": own_print(services.note)}
+    classic, missing = _standins(era, services)
+    scope: Scope
+    own_importlib = arguments.Standin(
+        importlib, import_module=lambda name, package=None: scope.import_module(name, package)
+    )
+    local: dict[str, Callable[[], types.ModuleType]] = {
+        "sys": lambda: own_sys,
+        "logging": lambda: own_logging_module,
+        "importlib": lambda: own_importlib,
+        **(arguments.readers(own_sys) if argv is not None else {}),
+    }
+    real_file = file.resolve() if file is not None else None
+    scope = Scope(
+        real_file.parent if real_file is not None else None,
+        real_file,
+        classic=classic,
+        local=local,
+        missing=missing,
+        extra=extra,
+        first=era >= Era.F,
+    )
+    scope.import_("sys")
+    return scope

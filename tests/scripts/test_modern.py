@@ -1,0 +1,191 @@
+"""What scripts of eras D to H import, and that it does something."""
+
+import io
+
+import pytest
+
+IMPORTS = {
+    "D": """
+        import mitmproxy
+        from mitmproxy import ctx, flowfilter, contentviews, flow, controller
+        from mitmproxy.flow import FlowWriter, FlowReader
+        from mitmproxy.models import HTTPResponse, HTTPRequest, decoded, TCPFlow
+        from mitmproxy.script import concurrent
+        from netlib import strutils, version, human
+        from netlib.http import cookies, Headers
+        from mitmproxy.exceptions import TlsProtocolException, FlowReadException
+        from mitmproxy.protocol import TlsLayer, RawTCPLayer
+        class Mine(TlsLayer): pass
+    """,
+    "E": """
+        from mitmproxy import ctx, http, io, flowfilter, contentviews, controller, options, master
+        from mitmproxy import version
+        from mitmproxy.script import concurrent
+        from mitmproxy.addons import wsgiapp
+        from mitmproxy.utils import strutils
+        from mitmproxy.net.http import cookies, Headers
+        from mitmproxy.exceptions import FlowReadException, TlsProtocolException
+        from mitmproxy.proxy.protocol import TlsLayer, RawTCPLayer
+        from mitmproxy.types import multidict
+        assert multidict.MultiDict([("a", "b")])["a"] == "b"
+    """,
+    "F": """
+        from mitmproxy import ctx, http, tcp, io, flow, command, types, exceptions, flowfilter
+        from mitmproxy import contentviews, connections, version, certs, websocket
+        from mitmproxy.addons import wsgiapp, asgiapp
+        from mitmproxy.net.http import Headers, cookies
+        from mitmproxy.utils import strutils
+        assert http.HTTPResponse.make(200, b"x").content == b"x"
+        assert version.VERSION.startswith("6")
+        assert certs.Cert and connections.ServerConnection
+    """,
+    "H": """
+        from mitmproxy import ctx, http, tcp, tls, io, flow, command, types, exceptions
+        from mitmproxy import flowfilter, contentviews, connection, hooks, addonmanager
+        from mitmproxy.http import Headers, HTTPFlow
+        from mitmproxy.log import ALERT
+        from mitmproxy.addons import asgiapp, export
+        from mitmproxy.addonmanager import Loader
+        from mitmproxy.connection import Server, Client
+        from mitmproxy.net.server_spec import ServerSpec
+        from mitmproxy.proxy import layer, layers
+        from mitmproxy.utils import strutils, human, emoji
+        from mitmproxy.script import concurrent
+        from mitmproxy.net.http import status_codes
+        assert ServerSpec("http", ("a", 80)).address == ("a", 80)
+        assert status_codes.NOT_FOUND == 404 and ALERT == 21
+        assert issubclass(exceptions.OptionsError, Exception)
+    """,
+}
+
+
+@pytest.mark.parametrize("era", IMPORTS)
+def test_imports(idle, write, era):
+    assert idle.load(write("a.py", IMPORTS[era]), era=era).state == "active"
+
+
+def test_classes_are_the_same_under_every_name(idle, write):
+    first = idle.load(write("a.py", "from mitmproxy.models import HTTPResponse as R"))
+    second = idle.load(write("b.py", "from mitmproxy.http import HTTPResponse as R"), era="F")
+    third = idle.load(write("c.py", "from mitmproxy.http import Response as R"))
+    one, two, three = (script.program.addons[0].R for script in (first, second, third))
+    assert one is two is three
+
+
+@pytest.mark.parametrize("era", ["D", "E", "G", "H"])
+def test_filters(idle, write, make_flow, era):
+    path = write(
+        "a.py",
+        """
+        from mitmproxy import flowfilter
+        wanted = flowfilter.parse("~u path")
+        try:
+            bad = flowfilter.parse("~nonsense (")
+        except ValueError as e:
+            bad = "ValueError"
+        def request(flow):
+            flow.comment = "%s %s %s" % (
+                flowfilter.match(wanted, flow), flowfilter.match(flow, wanted),
+                flowfilter.match("~u other", flow))
+        """,
+    )
+    script = idle.load(path, era=era)
+    (flow,) = idle.scripts.run(script, [make_flow()])
+    assert flow.comment == "True True False"
+    assert script.program.addons[0].bad == ("ValueError" if era == "H" else None)
+
+
+def test_writing_and_reading_dump_files(idle, write, make_flow, tmp_path):
+    target = tmp_path / "out.mitm"
+    path = write(
+        "a.py",
+        f"""
+        from mitmproxy import io, http
+        file = open({str(target)!r}, "wb")
+        writer = io.FlowWriter(file)
+        def response(flow: http.HTTPFlow) -> None:
+            writer.add(flow)
+        def done():
+            file.close()
+        """,
+    )
+    idle.scripts.run(path, [make_flow(), make_flow("http://other/")])
+    reads = write(
+        "b.py",
+        f"""
+        from mitmproxy import io, http
+        from mitmproxy.exceptions import FlowReadException
+        with open({str(target)!r}, "rb") as f:
+            flows = list(io.FlowReader(f).stream())
+        assert all(isinstance(flow, http.HTTPFlow) for flow in flows)
+        again = io.read_flows_from_paths([{str(target)!r}])
+        import io as real_io
+        try:
+            list(io.FlowReader(real_io.BytesIO(b"5:nope")).stream())
+        except FlowReadException as error:
+            failure = str(error)
+        """,
+    )
+    module = idle.load(reads).program.addons[0]
+    assert [flow.request.host for flow in module.flows] == ["example.org", "other"]
+    assert len(module.again) == 2
+    assert module.failure
+    assert module.real_io is io
+
+
+def test_content_views(idle, write):
+    path = write(
+        "a.py",
+        """
+        from mitmproxy import contentviews
+        class Swap(contentviews.View):
+            name = "swapcase"
+            content_types = ["text/plain"]
+            def __call__(self, data, **metadata):
+                return "case-swapped text", contentviews.format_text(data.swapcase())
+        view = Swap()
+        def load(l): contentviews.add(view)
+        def done(): contentviews.remove(view)
+        """,
+    )
+    idle.load(path)
+    view = idle.scripts.contentviews.get("SwapCase")
+    description, lines = view(b"aB")
+    assert (description, list(lines)) == ("case-swapped text", [[("text", b"Ab")]])
+    assert view.render_priority(b"", content_type="text/plain") == 1.0
+    with pytest.raises(ValueError, match="Duplicate view: swapcase"):
+        idle.scripts.contentviews.add(view)
+    idle.unload()
+    assert idle.scripts.contentviews.views == {}
+
+
+def test_strutils_human_and_cookies(idle, write):
+    path = write(
+        "a.py",
+        r"""
+        from mitmproxy.utils import strutils, human
+        from mitmproxy.net.http import cookies
+        assert strutils.bytes_to_escaped_str(b"a'\n\x00") == "a'\\n\\x00"
+        assert strutils.escaped_str_to_bytes("a\\n") == b"a\n"
+        assert strutils.always_str(b"x") == "x" and strutils.always_bytes(None) is None
+        assert strutils.is_mostly_bin(b"\x00" * 10) and not strutils.is_mostly_bin(b"text")
+        assert strutils.clean_bin(b"a\x00") == "a."
+        assert human.pretty_size(2560) == "2.5k" and human.parse_size("1k") == 1024
+        assert human.pretty_duration(0.5) == "500ms"
+        assert human.format_address(("::1", 80)) == "[::1]:80"
+        (cookie,) = cookies.parse_set_cookie_headers(["a=b; Max-Age=10; Secure"])
+        assert cookie[:2] == ("a", "b") and cookie[2]["max-age"] == "10"
+        assert not cookies.is_expired(cookie[2])
+        assert cookies.is_expired({"expires": "Thu, 01 Jan 1970 00:00:10 GMT"})
+        assert cookies.format_cookie_header([("a", "b")]) == "a=b"
+        grouped = cookies.group_cookies([("a", "b"), ("Path", "/"), ("c", "d")])
+        assert [each[0] for each in grouped] == ["a", "c"]
+        """,
+    )
+    assert idle.load(path).state == "active"
+
+
+def test_programs_cannot_start_a_proxy_of_their_own(idle, write):
+    path = write("a.py", "from mitmproxy.master import Master\nMaster()")
+    with pytest.raises(Exception, match=r"nbproxy\.Proxy is one"):
+        idle.load(path)

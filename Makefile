@@ -24,7 +24,7 @@ LOCKED = $(PYTHON) -c 'import fcntl, os, sys; lock = os.open("$(VENV)/.lock", os
 	fcntl.flock(lock, fcntl.LOCK_EX); os.set_inheritable(lock, True); os.execvp(sys.argv[1], sys.argv[1:])'
 
 # $(call ready,NAME) brings the stamp .venv/.NAME up to date, and everything it stands for.
-ready = test $(VENV)/.$(1) -nt pyproject.toml || { $(CHECK_PYTHON) mkdir -p $(VENV); \
+ready = test $(VENV)/.$(1) -nt pyproject.toml -a $(VENV)/.$(1) -nt Makefile || { $(CHECK_PYTHON) mkdir -p $(VENV); \
 	MAKEFLAGS= $(LOCKED) $(MAKE) -s PYTHON='$(PYTHON)' VENV='$(VENV)' $(VENV)/.$(1); }
 
 .PHONY: help demo lab test check bench system clean
@@ -102,32 +102,32 @@ $(VENV)/.base:
 	$(PIP) install --upgrade 'pip>=25.1'
 	touch $@
 
-$(VENV)/.demo: $(VENV)/.base pyproject.toml
+$(VENV)/.demo: $(VENV)/.base pyproject.toml Makefile
 	$(PIP) install --editable . --group demo
 	touch $@
 
-$(VENV)/.lab: $(VENV)/.base pyproject.toml
+$(VENV)/.lab: $(VENV)/.base pyproject.toml Makefile
 	echo 'Installing JupyterLab'
 	$(PIP) install --editable '.[lab]' --group demo
 	touch $@
 
-$(VENV)/.test: $(VENV)/.base $(VENV)/.ipykernel-6 $(VENV)/.mitmproxy pyproject.toml
+$(VENV)/.test: $(VENV)/.base $(VENV)/.ipykernel-6 $(VENV)/.mitmproxy pyproject.toml Makefile
 	echo 'Installing what the tests need'
 	$(PIP) install --editable . --group test
 	touch $@
 
-$(VENV)/.check: $(VENV)/.test pyproject.toml
+$(VENV)/.check: $(VENV)/.test pyproject.toml Makefile
 	$(PIP) install --group check
 	touch $@
 
 # The older line of ipykernel, put before the newer one on a kernel's path by the tests.
-$(VENV)/.ipykernel-6: $(VENV)/.base
+$(VENV)/.ipykernel-6: $(VENV)/.base Makefile
 	$(PIP) install --upgrade --target $(VENV)/ipykernel-6.31 --no-deps ipykernel==6.31.0 nest-asyncio
 	touch $@
 
 # In an environment of its own: its pins contradict Jupyter's.
-$(VENV)/.mitmproxy: $(VENV)/.base
+$(VENV)/.mitmproxy: $(VENV)/.base Makefile
 	echo 'Installing mitmproxy, to compare with'
-	$(BIN)/python -m venv $(VENV)/mitmproxy
+	$(BIN)/python -m venv --clear $(VENV)/mitmproxy
 	$(VENV)/mitmproxy/bin/python -m pip -qq --disable-pip-version-check --no-input install mitmproxy
 	touch $@

@@ -43,6 +43,7 @@ SHAPES = {
     "F": [
         "from mitmproxy import http\ndef request(f): f.response = http.HTTPResponse.make(200)",
         "def clientconnect(layer): pass",
+        "def m(cs):\n    for c in cs: yield c\ndef responseheaders(f): f.response.stream = m",
         "from mitmproxy.net.http import Headers",
         "from mitmproxy import connections\ndef load(l): pass",
         "from mitmproxy import ctx\ndef request(f):\n    if f.request.is_replay: return",
@@ -56,6 +57,7 @@ SHAPES = {
         "import logging\nfrom mitmproxy import http\ndef response(flow): logging.info('x')",
         "from mitmproxy.addonmanager import Loader\ndef load(loader: Loader): pass",
         "from mitmproxy import http\ndef request(f): f.response = http.Response.make(200)",
+        "def error(self, flow): pass",
     ],
 }
 

@@ -4,6 +4,7 @@ import pytest
 
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Response
+from nbproxy.model.websocket import BINARY, TEXT, WebSocketData, WebSocketMessage
 from nbproxy.scripts.compat import flows
 from nbproxy.scripts.compat.flows import Address, ControlException, real, view
 from nbproxy.scripts.compat.tolerant import TolerantBytes
@@ -206,3 +207,36 @@ def test_refreshing_a_response(make_flow):
     flow.response.timestamp_start = 1000.0
     view(Era.E, flow).response.refresh(now=1060.0)
     assert flow.response.headers["date"] == "Thu, 01 Jan 2015 00:01:00 GMT"
+
+
+def test_websocket_messages_until_6(make_flow):
+    flow = make_flow()
+    flow.websocket = WebSocketData(
+        [WebSocketMessage(TEXT, True, b"hi"), WebSocketMessage(BINARY, False, b"\xff")]
+    )
+    old, new = view(Era.F, flow), view(Era.H, flow)
+    assert [message.content for message in old.messages] == ["hi", b"\xff"]
+    old.messages[0].content = "ho"
+    old.messages[1].kill()
+    assert old.messages[0].from_client
+    assert flow.websocket.messages[0].content == b"ho"
+    assert flow.websocket.messages[1].dropped
+    assert old.messages[1].killed
+    assert new.websocket is flow.websocket
+    assert old.handshake_flow is old
+    assert not old.ended
+    with pytest.raises(AttributeError, match=r"since 7 they are in flow\.websocket"):
+        _ = new.messages
+
+
+def test_connected_was_a_method_until_6(make_flow):
+    flow = make_flow()
+    assert view(Era.F, flow).server_conn.connected() is False
+    assert view(Era.H, flow).server_conn.connected is False
+
+
+def test_the_server_of_a_tunnel_is_known_early(make_flow):
+    flow = make_flow()
+    assert view(Era.H, flow).server_conn.address is None
+    flow.client_conn.tunnel = ("inside.test", 443)
+    assert view(Era.H, flow).server_conn.address == ("inside.test", 443)

@@ -1,7 +1,8 @@
 """nbproxy on an event loop of its own, in a process of its own: `python -m tests.bench.plain`.
 
-Arguments: the folder of the CA, and the file of the origin's. For each line on standard input it
-says how many flows it has recorded.
+Arguments: the folder of the CA, and the file of the origin's; a third one is a script, which then
+does what the handler does else. For each line on standard input it says how many flows it has
+recorded.
 """
 
 from __future__ import annotations
@@ -23,15 +24,18 @@ def stamp(flow: HTTPFlow) -> None:
     flow.response.headers["x-bench"] = "1"
 
 
-async def serve(confdir: str, trusted: str) -> None:
+async def serve(confdir: str, trusted: str, script: str = "") -> None:
     """Serve until standard input ends."""
     loop = asyncio.get_running_loop()
     async with Proxy(port=0, confdir=confdir, ssl_verify_upstream_trusted_ca=trusted) as proxy:
-        proxy.on("response")(stamp)
+        if script:
+            proxy.load(script)
+        else:
+            proxy.on("response")(stamp)
         print(json.dumps(proxy.port), flush=True)
         while await loop.run_in_executor(None, sys.stdin.readline):
             print(json.dumps(len(proxy.flows)), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:3]))
+    asyncio.run(serve(*sys.argv[1:4]))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -10,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from tests.bench import load
+from tests.bench import load, reading
 from tests.bench.load import Route
 from tests.bench.processes import BenchError, Child, Usage
 from tests.bench.report import Check, Section, pairs
@@ -19,10 +22,12 @@ from tests.bench.subjects import (
     MITMDUMP,
     MOUNTED,
     PLAIN,
+    SCRIPTED,
     Direct,
     Mitmdump,
     Mounted,
     Plain,
+    Scripted,
     new_kernel,
     setting,
 )
@@ -49,6 +54,7 @@ class Plan:
         kernels: In how many fresh kernels the extension is loaded.
         idle_s: How long a kernel is watched doing nothing.
         flows: How many lie under the frame's one more.
+        saved: How many are in a file that is read.
         subjects: Which ones.
     """
 
@@ -59,6 +65,7 @@ class Plan:
     kernels: int = 3
     idle_s: float = 4.0
     flows: int = 100_000
+    saved: int = 20_000
     subjects: tuple[str, ...] = (DIRECT, MITMDUMP, PLAIN, MOUNTED)
 
 
@@ -119,6 +126,14 @@ class Bench:
         scenario.measure(self, section)
         return section
 
+    @property
+    def mitmproxy_python(self) -> Path | None:
+        """The Python of mitmproxy's environment, if there is one."""
+        if self._mitmdump is None:
+            return None
+        python = self._mitmdump.resolve().with_name("python")
+        return python if python.exists() else None
+
     def folder(self) -> Path:
         """A place that nobody has used."""
         self._folders += 1
@@ -129,6 +144,8 @@ class Bench:
             return Direct()
         if name == PLAIN:
             return Plain(self.confdir, self.trusted)
+        if name == SCRIPTED:
+            return Scripted(self._root / "scripts", self.confdir, self.trusted)
         if name == MOUNTED:
             return Mounted(self.folder(), self.confdir, self.trusted)
         assert self._mitmdump is not None
@@ -137,9 +154,10 @@ class Bench:
         return Mitmdump(self._mitmdump, folder, self.trusted)
 
     @contextlib.contextmanager
-    def subjects(self) -> Iterator[dict[str, Subject]]:
-        """All subjects, fresh and ready, in the order in which they take turns."""
-        names = [n for n in self.plan.subjects if n != MITMDUMP or self._mitmdump is not None]
+    def subjects(self, *only: str) -> Iterator[dict[str, Subject]]:
+        """The plan's subjects, or those named, fresh, ready, in the order they take turns."""
+        wanted = only or self.plan.subjects
+        names = [n for n in wanted if n != MITMDUMP or self._mitmdump is not None]
         with contextlib.ExitStack() as stack:
             found: dict[str, Subject] = {}
             for name in names:
@@ -267,6 +285,48 @@ def _download(*, tls: bool) -> Callable[[Bench, Section], None]:
     return measure
 
 
+def _scripts(bench: Bench, section: Section) -> None:
+    rates, cpu = Figures(list), Figures(list)
+    with bench.subjects(PLAIN, SCRIPTED) as subjects:
+        for _ in range(bench.plan.rounds):
+            for name, subject in subjects.items():
+                assert subject.usage is not None
+                route = bench.route(subject, tls=False)
+                result = load.keep_alive(
+                    route, _CONNECTIONS, bench.plan.seconds, subject.usage.cpu_s
+                )
+                rates[name].append(result.rate)
+                cpu[name].append(result.cpu_us)
+    section.columns = ("requests/s", "CPU us/request")
+    section.rows = {name: [rates[name], cpu[name]] for name in rates}
+    section.checks = [
+        *_versus("with a script / with a handler, requests/s", rates, SCRIPTED, PLAIN, 0.85),
+        *_versus("with a handler / with a script, CPU", cpu, PLAIN, SCRIPTED, 0.85),
+    ]
+
+
+def _read(bench: Bench, section: Section) -> None:
+    file = bench.folder()
+    count = bench.plan.saved
+    rates = Figures(list)
+    commands = {PLAIN: [sys.executable, "-m", "tests.bench.reading", str(file), str(count)]}
+    python = bench.mitmproxy_python
+    if python is not None:
+        commands[MITMDUMP] = [str(python), "-c", reading.FOREIGN, str(file)]
+    for _ in range(bench.plan.rounds):
+        for name, command in commands.items():
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            seconds, found = json.loads(done.stdout)
+            if found != count:
+                raise BenchError(f"{name} read {found} of {count} flows")
+            rates[name].append(count / seconds)
+        commands[PLAIN][-1] = "0"  # it is written
+    section.columns = ("flows/s",)
+    section.rows = {name: [rates[name]] for name in rates}
+    section.checks = _versus("nbproxy / mitmproxy, flows/s", rates, PLAIN, MITMDUMP, 3.0)
+    section.notes.append(f"{count:,} flows with bodies of 2 kB")
+
+
 def _frame(bench: Bench, section: Section) -> None:
     child = Child("frame", str(bench.plan.flows), "10")
     try:
@@ -348,6 +408,8 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "latency": Scenario("HTTP, one request at a time on one connection", _latency),
     "download": Scenario("HTTP, one large download", _download(tls=False)),
     "download-tls": Scenario("HTTPS, one large download", _download(tls=True)),
+    "scripts": Scenario("HTTP with one header changed by a script of 2012", _scripts),
+    "read": Scenario("reading a file of saved flows", _read),
     "frame": Scenario("the DataFrame after one more flow", _frame),
     "load": Scenario("%load_ext nbproxy, imports included", _load_ext),
     "idle": Scenario("a kernel in which nothing happens", _idle),

@@ -19,6 +19,7 @@ DIRECT: Final = "direct"
 MITMDUMP: Final = "mitmdump"
 PLAIN: Final = "nbproxy"
 MOUNTED: Final = "nbproxy in a kernel"
+SCRIPTED: Final = "nbproxy with a script"
 
 _LINE: Final[Line] = "ipykernel7"
 
@@ -47,6 +48,12 @@ def running():
 def response(flow):
     flow.response.headers["x-bench"] = "1"
 '''
+
+
+_OLD_SCRIPT: Final = """
+def response(context, flow):
+    flow.response.headers["x-bench"] = ["1"]
+"""
 
 
 class Subject(Protocol):
@@ -146,6 +153,22 @@ class Plain(_InChild):
     def recorded(self) -> int | None:
         """All that passed."""
         return int(self.child.ask())
+
+
+class Scripted(Plain):
+    """As `Plain`, but a script of 2012 takes the handler's place.
+
+    Args:
+        folder: For the script.
+        confdir: For its CA.
+        trusted: File of the origin's CA.
+    """
+
+    def __init__(self, folder: Path, confdir: Path, trusted: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        script = folder / "stamp.py"
+        script.write_text(_OLD_SCRIPT, encoding="utf-8")
+        _InChild.__init__(self, Child("plain", str(confdir), str(trusted), str(script)))
 
 
 class Mounted:

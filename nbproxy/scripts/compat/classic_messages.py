@@ -18,6 +18,7 @@ from nbproxy.scripts.compat.classic_headers import HeaderODict, Headers, to_real
 from nbproxy.scripts.compat.classic_host import missing
 from nbproxy.scripts.compat.flows import View, real
 from nbproxy.scripts.compat.streams import Generated
+from nbproxy.scripts.eras import Era
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,7 +55,7 @@ class ClassicView(View):
         """Be the view of a real object that was just made for it."""
         self._real = own
         self._era = era  # type: ignore[assignment] # Era is a str
-        own.__dict__["_nbproxy_views"] = (own, {(type(self), era): self})
+        own.__dict__[self.slot(Era(era))] = self
 
 
 class Message(ClassicView):

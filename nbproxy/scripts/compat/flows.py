@@ -18,7 +18,7 @@ from nbproxy.scripts.compat.messages import (
     Response,
     make_error_response,
 )
-from nbproxy.scripts.compat.views import CACHE, View, real, text_id
+from nbproxy.scripts.compat.views import View, real, text_id
 from nbproxy.scripts.eras import Era
 
 __all__ = [
@@ -119,7 +119,7 @@ class Flow(View):
         own = HTTPFlow(request, real(client_conn), real(server_conn))
         object.__setattr__(self, "_real", own)
         object.__setattr__(self, "_era", Era.H)
-        own.__dict__[CACHE] = (own, {(Flow, Era.H): self})
+        own.__dict__[Flow.slot(Era.H)] = self
 
     @property
     def id(self) -> str:

@@ -7,14 +7,15 @@ and constructing one makes a real object as well.
 
 from __future__ import annotations
 
+import sys
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from nbproxy.scripts.eras import Era
 
-CACHE: Final = "_nbproxy_views"
-"""Attribute of real objects: themselves, and their views by class and era."""
+# By class and era: the attribute of real objects that has the view.
+_slots: dict[tuple[type, Era], str] = {}
 
 _NAMESPACE: Final = uuid.uuid4()  # ids of ours are numbers, counted anew in each process
 
@@ -38,19 +39,28 @@ class View:
     @classmethod
     def of(cls, value: Any, era: Era) -> Self:
         """The view of a real object; the same one each time."""
-        cache = value.__dict__.get(CACHE)
-        if cache is None or cache[0] is not value:  # a copy of a message has its attributes
-            cache = value.__dict__[CACHE] = (value, {})
-        found = cache[1].get((cls, era))
-        if found is None:
-            found = cache[1][cls, era] = cls._make(value, era)
+        slot = cls.slot(era)
+        space = value.__dict__
+        found = space.get(slot)
+        if found is None or found.__dict__["_real"] is not value:  # a copy has its attributes
+            found = space[slot] = cls._make(value, era)
         return found  # type: ignore[no-any-return]
+
+    @classmethod
+    def slot(cls, era: Era) -> str:
+        """The attribute of a real object that has its view of this class and era."""
+        slot = _slots.get((cls, era))
+        if slot is None:
+            slot = f"_view_{cls.__module__}.{cls.__qualname__}_{era}"
+            slot = _slots[cls, era] = sys.intern(slot)
+        return slot
 
     @classmethod
     def _make(cls, value: Any, era: Era) -> Self:
         self = cls.__new__(cls)
-        object.__setattr__(self, "_real", value)
-        object.__setattr__(self, "_era", era)
+        space = self.__dict__  # past our own `__setattr__`
+        space["_real"] = value
+        space["_era"] = era
         return self
 
     def __getattr__(self, name: str) -> Any:

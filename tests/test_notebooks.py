@@ -43,11 +43,20 @@ def execute(tmp_path_factory):
     return execute
 
 
+def texts(notebook):
+    """By the id of a cell, all text under it."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return {cell.id: "\n".join(map(text_of, cell.outputs)) for cell in code}
+
+
 @pytest.fixture
 def quickstart(execute):
-    """By the id of a cell of the quickstart, all text under it."""
-    cells = execute(FOLDER / "01-quickstart.ipynb").cells
-    return {c.id: "\n".join(map(text_of, c.outputs)) for c in cells if c.cell_type == "code"}
+    return texts(execute(FOLDER / "01-quickstart.ipynb"))
+
+
+@pytest.fixture
+def scripts(execute):
+    return texts(execute(FOLDER / "02-scripts.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -110,3 +119,50 @@ def test_streams_and_failures_are_recorded(quickstart):
     assert "the connection was refused" in quickstart["failed"]
     assert "in the middle of a body" in quickstart["failed"]
     assert "Local site's throw-away CA" in quickstart["failed"]
+
+
+def test_a_script_in_python_2_changes_live_traffic(scripts):
+    assert (
+        "written for mitmproxy 0.11 - 0.13 (era B), converted from Python 2" in scripts["load-old"]
+    )
+    assert "/api/users?page=1: 9 times" in scripts["log"]
+    assert "9 replaced: Alan Byron" in scripts["old"]
+    assert "the script has replaced 1" in scripts["handler"]
+
+
+def test_a_changed_script_takes_over_and_a_broken_one_does_not(scripts):
+    assert "'1'" in scripts["reload"]
+    assert "1 replaced, still" in scripts["broken"]
+    assert "SyntaxError" in scripts["broken"]
+    assert "the former version stays" in scripts["broken"]
+
+
+def test_a_script_of_today_works_beside_it(scripts):
+    assert "found after all" in scripts["modern"]
+    assert "id-2" in scripts["modern"]
+    assert "replace.py" in scripts["scripts"]
+    assert "tag.py" in scripts["scripts"]
+    assert "made up an answer" in scripts["log"]
+
+
+def test_a_cell_is_a_script_and_its_threads_wait_together(scripts):
+    assert "converted from Python 2; request" in scripts["nbscript"]
+    assert float(re.search(r"in ([\d.]+) s", scripts["concurrent"])[1]) < 1.9
+    assert "'0.5'" in scripts["concurrent"]
+    assert "3 scripts unloaded" in scripts["unload"]
+
+
+def test_flows_are_saved_and_opened(scripts):
+    assert "11 flows saved to session.mitm" in scripts["save"]
+    assert "5 flows saved to users.har" in scripts["save"]
+    assert "(False, False)" in scripts["secrets"]
+    assert "Flows: 16 flows" in scripts["open"]
+    assert re.search(r"GET /api/users +2 +200 +1862", scripts["frame"])
+    assert scripts["flow"].strip().endswith("/missing -> 200 found after all")
+    assert "id-6" in scripts["summary"]
+
+
+def test_a_flow_is_a_command(scripts):
+    assert scripts["curl"].startswith("curl ")
+    assert "('PUT', 'id-2')" in scripts["curl-run"]
+    assert "import requests" in scripts["code"]

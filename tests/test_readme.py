@@ -153,22 +153,30 @@ def test_all_python_is_run_by_a_test():
 def test_cells_work_in_a_kernel_one_after_the_other(start_kernel, site, tmp_path):
     kernel = start_kernel("ipykernel7")
     kernel.execute(
+        f"import os; os.chdir({str(tmp_path)!r})\n"
         "c = get_ipython().config.NbProxy\n"
         f"c.confdir, c.port = {str(tmp_path / 'confdir')!r}, 0\n"
         f"c.ssl_verify_upstream_trusted_ca = {site.ca_file!r}",
     )
-    shown = []
+    shown = {}
     for block in blocks("notebook"):
         cell = block.replace("https://example.org", site.https_url)
         cell = cell.replace("~d example.org", "~d 127.0.0.1")
         result = kernel.execute(cell).check()
-        shown.append(f"{result.stdout}{result.value or ''}")
+        shown[block] = f"{result.stdout}{result.value or ''}"
         assert "nbproxy:" not in result.stderr
-    everything = "\n".join(shown)
+    everything = "\n".join(shown.values())
     assert "The Teapot Shop" in everything  # curl
     assert re.search(r"127\.0\.0\.1 +\d{3,}", everything)  # the sum by host
-    assert f"{site.https_url}/" in shown[-3]  # printed by the handler
-    assert "'1'" in shown[-3]
+    stamped = next(text for block, text in shown.items() if "def stamp" in block)
+    assert f"{site.https_url}/" in stamped  # printed by the handler
+    assert "'1'" in stamped
+    loaded = next(text for block, text in shown.items() if "%nbproxy load" in block)
+    assert "converted from Python 2" in loaded
+    assert "tagged /" in loaded
+    assert "'hello'" in loaded
+    saved = next(text for block, text in shown.items() if "nbproxy.open" in block)
+    assert re.search(r"GET +/ +200 +\d{3,}", saved)
     options = "(nbproxy.options.ignore_hosts, nbproxy.options.stream_large_bodies)"
     value = kernel.execute(options).check().value
     assert value == r"(('\\.bank\\.example:443$',), 10485760)"

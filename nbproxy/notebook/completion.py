@@ -7,6 +7,7 @@ others only where it has something to say; everywhere else it is silent.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from IPython.core.completer import SimpleCompletion, context_matcher
@@ -54,6 +55,20 @@ def make_matcher(
         return {"completions": []}  # a new one: IPython writes into it
 
     return cast("MatcherAPIv2", context_matcher(identifier="nbproxy")(matcher))
+
+
+def paths(fragment: str, suffixes: tuple[str, ...]) -> list[str]:
+    """Folders, and files that end so, that an unfinished path may go on with."""
+    folder, slash, name = fragment.rpartition("/")
+    try:
+        found = sorted(Path(folder + slash).expanduser().iterdir())
+    except (OSError, RuntimeError):  # not there; the home of a user whom nobody knows
+        return []
+    return [
+        f"{folder}{slash}{each.name}{'/' if each.is_dir() else ''}"
+        for each in found
+        if each.name.startswith(name) and (each.name.endswith(suffixes) or each.is_dir())
+    ]
 
 
 def filter_choices(source: str) -> tuple[str, list[str]]:

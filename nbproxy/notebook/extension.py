@@ -19,7 +19,7 @@ from traitlets import TraitError
 
 from nbproxy.errors import NbproxyError
 from nbproxy.handlers.guard import InterruptGuard
-from nbproxy.notebook import card, magics, mounted, scripts, state, tables
+from nbproxy.notebook import card, files, magics, mounted, scripts, state, tables
 from nbproxy.notebook.cells import NotebookCells, NotebookReporter
 from nbproxy.notebook.completion import make_matcher
 from nbproxy.notebook.live import LiveTables
@@ -137,6 +137,7 @@ def _attach_formatters(session: Session, undo: ExitStack) -> None:
 
 def _attach_magic(session: Session, undo: ExitStack) -> None:
     shell, manager = session.shell, session.shell.magics_manager
+    files.add_verbs()
     shell.register_magics(magics.NbproxyMagics(shell, session))
     undo.callback(manager.registry.pop, magics.NbproxyMagics.__name__, None)
     undo.callback(manager.magics["line"].pop, NAME, None)

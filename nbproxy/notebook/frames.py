@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from nbproxy.notebook.shown import path_text, plain
+from nbproxy.notebook.shown import header_text, path_text, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,8 @@ _MAX_TEXT = 1000  # characters of a value; pandas cuts at `display.max_colwidth`
 _HTML_COUNT = re.compile(r"<p>[0-9]+ rows( [^<]*</p>\s*</div>\s*)\Z")
 _TEXT_COUNT = re.compile(r"\[[0-9]+ rows( x [0-9]+ columns\])\Z")
 _URLS = frozenset({"path", "url", "uri", "query", "href", "location", "referer"})
+_CHANGED = frozenset({"before", "after"})  # values of what the column `field` names
+_HEADER = re.compile(r'(?:headers|trailers)\["(.+)"\]\Z')
 _TELLING = frozenset({"method", "host", "path"})
 
 
@@ -58,8 +60,13 @@ def _masked(df: pd.DataFrame) -> pd.DataFrame:
     most = pd.get_option("display.max_rows")
     half = most // 2 + 1 if most else len(df)
     shown = df.copy() if len(df) <= 2 * half else pd.concat([df.iloc[:half], df.iloc[-half:]])
+    fields = list(map(str, shown["field"])) if _CHANGED | {"field"} <= set(df.columns) else None
     for position, (name, dtype) in enumerate(zip(df.columns, df.dtypes, strict=True)):
-        if _may_be_text(dtype):
+        if fields is not None and name in _CHANGED:
+            pairs = zip(fields, shown.iloc[:, position], strict=True)
+            values = [_change(field, value) for field, value in pairs]
+            shown.isetitem(position, pd.Series(values, dtype=object).array)
+        elif _may_be_text(dtype):
             mask = _mask(name)
             values = [mask(value) for value in shown.iloc[:, position]]
             # as objects: what is missing shall not turn the column into one of numbers
@@ -79,6 +86,20 @@ def _mask(name: Any) -> Callable[[Any], Any]:
     """What masks the values of a column or index of this name."""
     mask = path_text if name in _URLS else plain
     return lambda value: mask(value, _MAX_TEXT) if isinstance(value, str) else value
+
+
+def _change(field: str, value: Any) -> Any:
+    """What a field of a flow was or is, masked as such a field is."""
+    header = _HEADER.search(field)
+    if header is not None and isinstance(value, str):
+        return header_text(header[1], value, _MAX_TEXT)
+    if field.endswith((".headers", ".trailers")) and isinstance(value, str):
+        lines = (line.partition(": ") for line in value.splitlines())
+        return ", ".join(f"{name}: {header_text(name, text, _MAX_TEXT)}" for name, _, text in lines)
+    if field == "request.path" and isinstance(value, str):
+        return path_text(value, _MAX_TEXT)
+    known = value is None or isinstance(value, (bool, int, float))
+    return value if known else plain(value, _MAX_TEXT)
 
 
 def register(display: DisplayFormatter) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import io
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -40,7 +41,8 @@ class Argument:
         metavar: How its value is called in the help.
         many: Whether it may stand more than once; its value is then a list.
         optional: For positionals: whether it may be left out.
-        rest: Whether it is all that follows, as it stands, without quoting rules.
+        rest: Whether it is all that follows, as it stands, without quoting rules. It is the last;
+            those before it are positionals of one word each.
         choices: The words it takes; empty if not limited.
         convert: From the word to the value; its ValueError becomes the user's.
         complete: From a fragment to what may be meant; None where there is nothing to say.
@@ -64,14 +66,15 @@ class Verb:
     Attributes:
         name: The word.
         help: One line for the overview; the help of the verb begins with it.
-        run: What it does, given the session and the parsed arguments by name.
+        run: What it does, given the session and the parsed arguments by name. What it returns is
+            the value of the line: `x = %nbproxy ...`.
         arguments: Its arguments.
         more: Further help.
     """
 
     name: str
     help: str
-    run: Callable[[Session, argparse.Namespace], None]
+    run: Callable[[Session, argparse.Namespace], object]
     arguments: tuple[Argument, ...] = ()
     more: str = ""
 
@@ -111,8 +114,8 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}; see {self.prog} --help")
 
 
-def run_line(session: Session, line: str) -> None:
-    """Do what a line behind `%nbproxy` says.
+def run_line(session: Session, line: str) -> object:
+    """Do what a line behind `%nbproxy` says; most verbs print, and return None.
 
     Raises:
         UsageError: It cannot be done, or makes no sense; the message says why and what would do.
@@ -120,7 +123,7 @@ def run_line(session: Session, line: str) -> None:
     name, _, rest = line.strip().partition(" ")
     if name in {*_HELP, "help"}:
         print(overview())  # noqa: T201 - the answer to the user
-        return
+        return None
     verb = VERBS.get(name or "status")
     if verb is None:
         raise UsageError(f"%nbproxy: there is no {name!r}; {_near(name, VERBS)}")
@@ -128,9 +131,9 @@ def run_line(session: Session, line: str) -> None:
     arguments = _parse(verb, parser, rest.strip())
     if arguments.help:
         print(parser.format_help().rstrip())  # noqa: T201 - as above
-        return
+        return None
     try:
-        verb.run(session, arguments)
+        return verb.run(session, arguments)
     except UsageError:
         raise
     except (NbproxyError, ValueError, OSError) as error:
@@ -138,10 +141,8 @@ def run_line(session: Session, line: str) -> None:
 
 
 def _parse(verb: Verb, parser: _Parser, rest: str) -> argparse.Namespace:
-    if any(each.rest for each in verb.arguments):
-        argument = next(each for each in verb.arguments if each.rest)
-        asked = rest in _HELP
-        return argparse.Namespace(**{argument.name: "" if asked else _unquoted(rest)}, help=asked)
+    if verb.arguments and verb.arguments[-1].rest:
+        return _parse_rest(verb, parser, rest)
     try:
         words = shlex.split(rest)
     except ValueError as error:
@@ -156,6 +157,30 @@ def _parse(verb: Verb, parser: _Parser, rest: str) -> argparse.Namespace:
         )
     for each in verb.arguments:
         _convert(verb, each, found)
+    return found
+
+
+def _parse_rest(verb: Verb, parser: _Parser, rest: str) -> argparse.Namespace:
+    """For verbs whose last argument is the rest of the line."""
+    found = argparse.Namespace(help=rest in _HELP)
+    if found.help:
+        return found
+    *leading, last = verb.arguments
+    for each in leading:
+        stream = io.StringIO(rest)
+        lexer = shlex.shlex(stream, posix=True)
+        lexer.whitespace_split, lexer.commenters = True, ""
+        try:
+            word = lexer.get_token()
+        except ValueError as error:
+            raise UsageError(f"%nbproxy {verb.name}: {error}: {rest}") from None
+        if word is None and not each.optional:
+            parser.error(f"the following arguments are required: {each.name}")
+        setattr(found, each.name, word)
+        _convert(verb, each, found)
+        rest = stream.read().strip()  # the lexer reads no further than the word
+    found.help = rest in _HELP
+    setattr(found, last.name, _unquoted(rest))
     return found
 
 
@@ -206,9 +231,12 @@ def complete(session: Session | None, line: str) -> tuple[str, Sequence[str]]:
     verb = VERBS.get(name)
     if verb is None:
         return "", []
-    for each in verb.arguments:
-        if each.rest:
-            return completion.filter_choices(rest.lstrip("'\" "))
+    if verb.arguments and verb.arguments[-1].rest:
+        for each in verb.arguments[:-1]:
+            word, blank, rest = rest.lstrip().partition(" ")
+            if not blank:
+                return word, _values(session, each, word)
+        return completion.filter_choices(rest.lstrip("'\" "))
     *before, fragment = rest.split(" ")
     previous = next((word for word in reversed(before) if word), "")
     for each in verb.arguments:
@@ -465,9 +493,9 @@ class NbproxyMagics(Magics):
 
     @no_var_expand  # filters are full of braces and dollars
     @line_magic
-    def nbproxy(self, line: str) -> None:
+    def nbproxy(self, line: str) -> object:
         """Replaced below: the text that `%nbproxy?` shows is the overview."""
-        run_line(self.session, line)
+        return run_line(self.session, line)
 
 
 NbproxyMagics.nbproxy.__doc__ = overview()

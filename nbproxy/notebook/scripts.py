@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import linecache
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
 from nbproxy.errors import NbproxyError
-from nbproxy.notebook import magics
+from nbproxy.notebook import completion, magics
 from nbproxy.notebook.magics import Argument, Verb, add_verb
 
 if TYPE_CHECKING:
@@ -59,18 +58,7 @@ def loaded(script: Script) -> str:
 
 
 def _files(_: Session | None, fragment: str) -> list[str]:
-    """Scripts and folders that a path may go on with."""
-    folder, _slash, name = fragment.rpartition("/")
-    base = Path(folder + _slash).expanduser() if folder or _slash else Path()
-    try:
-        found = sorted(base.iterdir())
-    except OSError:
-        return []
-    return [
-        f"{folder}{_slash}{each.name}{'/' if each.is_dir() else ''}"
-        for each in found
-        if each.name.startswith(name) and (each.suffix == ".py" or each.is_dir())
-    ]
+    return completion.paths(fragment, (".py",))
 
 
 def _names(session: Session | None, _: str) -> list[str]:

@@ -5,6 +5,7 @@ import pytest
 
 from nbproxy.notebook.frames import frame_html, frame_text, is_ours
 from nbproxy.store import Flows, Store
+from nbproxy.store.frame import frame_of_changes
 from tests.store.flow_factory import answer, end, new_flow
 
 
@@ -88,3 +89,21 @@ def test_missing_values_and_equal_names(df):
     assert "NaN" in frame_html(twice)
     assert "s3cr3tvalue" not in frame_html(twice)
     assert "s3cr3tvalue" not in frame_text(twice)
+
+
+def test_changes_are_masked_by_what_they_are():
+    changes = frame_of_changes(
+        [
+            (1, 'request.headers["Cookie"]', "sid=hunter2", None),
+            (1, 'request.headers["Authorization"]', None, "Bearer hunter2"),
+            (1, "request.headers", "A: 1\r\nCookie: sid=hunter2\r\n", "Cookie: sid=hunter2\r\n"),
+            (1, "request.path", "/a?token=hunter2", "/a"),
+            (1, "response.content", '{"password": "hunter2"}', b'{"password": "hunter2"}'),
+            (2, "response.status_code", 200, 201),
+        ]
+    )
+    for text in (frame_html(changes), frame_text(changes)):
+        assert "hunter2" not in text
+        assert "201" in text
+    assert "sid=***" in frame_html(changes)
+    assert "hunter2" in changes.before[0]

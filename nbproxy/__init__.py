@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     off = _proxy.off
     on = _proxy.on
     port: int
+    preview = _proxy.preview
     proxies: dict[str, str]
     start = _proxy.start
     stop = _proxy.stop
@@ -66,6 +67,7 @@ _OF_THE_PROXY = {
     "on": False,
     "options": False,
     "port": True,
+    "preview": False,
     "proxies": True,
     "scripts": False,
     "start": False,
@@ -95,6 +97,7 @@ __all__ = [
     "open",
     "options",
     "port",
+    "preview",
     "proxies",
     "scripts",
     "start",
@@ -113,6 +116,8 @@ def _of_the_proxy(name: str) -> Any:
 def __getattr__(name: str) -> Any:
     module = _CLASSES.get(name)
     if module is not None:
+        if name == "open":
+            import_module("nbproxy.proxy")  # says how the flows of files run scripts
         value = globals()[name] = getattr(import_module(module), name)
         return value
     if name in _OF_THE_PROXY:

@@ -14,18 +14,21 @@ import signal
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbproxy import filters
 from nbproxy._version import __version__
-from nbproxy.errors import ConfigError, FilterError, NbproxyError, ScriptError
+from nbproxy.errors import ConfigError, FilterError, FormatError, NbproxyError, ScriptError
+from nbproxy.formats import Notes, detect, find, read_flows
+from nbproxy.formats.mitm import Writer
 from nbproxy.model.escape import visible
 from nbproxy.model.masking import default_masker
 from nbproxy.options import OPTIONS, check
 from nbproxy.proxy import Proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from nbproxy.filters import Filter
     from nbproxy.model.flow import HTTPFlow
@@ -66,9 +69,24 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="set an option; a list takes several --set",
     )
+    add(
+        "-r",
+        "--rfile",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="read flows from a file (mitmproxy's or HAR) and give them to the scripts",
+    )
+    add(
+        "-w",
+        "--wfile",
+        metavar="FILE",
+        help="append flows that match FILTER to a file as they end, in mitmproxy's format",
+    )
+    add("-n", "--no-server", action="store_true", help="do not listen: end when all is read")
     add("-q", "--quiet", action="store_true", help="print no line for each flow")
     add("--version", action="version", version=f"nbproxy {__version__}")
-    add("filter", nargs="?", metavar="FILTER", help="print only flows that match")
+    add("filter", nargs="?", metavar="FILTER", help="print and write only flows that match")
     return command
 
 
@@ -133,10 +151,19 @@ class Printer:
         store: Where the proxy records.
         condition: Which flows to print; None for all.
         quiet: Print none.
+        write: Is given the same flows, also if none is printed.
     """
 
-    def __init__(self, store: Store, condition: Filter | None, *, quiet: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        condition: Filter | None,
+        *,
+        quiet: bool,
+        write: Callable[[HTTPFlow], None] | None = None,
+    ) -> None:
         self._store = store
+        self._write = write
         self._condition = condition
         self._quiet = quiet
         self._cursor = store.cursor()
@@ -156,14 +183,143 @@ class Printer:
         with self._store.lock:
             fresh, changed = self._store.collect(self._cursor)
         ended = [flow for flow in (*fresh, *changed) if not flow.live]
-        if not self._quiet:
+        if not self._quiet or self._write is not None:
             for flow in ended:
                 if self._condition is None or self._condition(flow):
-                    say(flow_line(flow))
+                    self._one(flow)
         if ended:
             with self._store.lock:
                 self._store.remove([flow.id for flow in ended])
                 self._cursor.removed.clear()  # we know; else it would grow with every flow
+
+    def _one(self, flow: HTTPFlow) -> None:
+        if self._write is not None:
+            self._write(flow)
+        if not self._quiet:
+            say(flow_line(flow))
+
+
+class Recording:
+    """A file to which flows are appended; each is in it as soon as it is written.
+
+    It is private (mode 0600), unless it was there before: what passes by holds passwords.
+
+    Args:
+        path: Where; a `+` before it, mitmdump's sign for appending, is taken off.
+
+    Raises:
+        ConfigError: It cannot be opened, or is no file of mitmproxy's.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path.removeprefix("+")).expanduser()
+        try:
+            _check_is_ours(self.path)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            self._file = os.fdopen(os.open(self.path, flags, 0o600), "ab")
+        except OSError as error:
+            raise ConfigError(f"-w {self.path}: {error.strerror}") from None
+        self._notes = Notes()
+        self._writer = Writer(self._file, self._notes)
+        self._failed = False
+
+    def write(self, flow: HTTPFlow) -> None:
+        """Append a flow. If that fails, say so once: traffic goes on."""
+        try:
+            self._writer.write(flow)
+            self._file.flush()
+        except OSError as error:
+            if not self._failed:
+                complain(f"-w {self.path}: {error.strerror}; flows are missing in it")
+            self._failed = True
+
+    def close(self) -> None:
+        """The end; says what could not be written."""
+        with contextlib.suppress(OSError):  # it was said when it was to be written
+            self._file.close()
+        if str(self._notes):
+            complain(f"-w {self.path}: {self._notes}")
+
+
+def _check_is_ours(path: Path) -> None:
+    """Refuse to append to something else.
+
+    Raises:
+        ConfigError: It is no file of mitmproxy's.
+        OSError: It cannot be read.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        head = file.read(64)
+    try:
+        ours = not head or detect(head) == "mitm"
+    except FormatError:
+        ours = False
+    if not ours:
+        raise ConfigError(f"-w {path}: it is there already and no mitmproxy file; name another")
+
+
+def _files(arguments: argparse.Namespace, recording: Recording | None) -> list[Path]:
+    """The files to read.
+
+    Raises:
+        ConfigError: One is not there, or is to be written as well.
+    """
+    try:
+        paths = find(arguments.rfile)
+    except OSError as error:
+        raise ConfigError(f"-r: {error}") from None
+    if recording is not None and any(path.samefile(recording.path) for path in paths):
+        raise ConfigError(f"-w {recording.path}: it is being read from (-r); name another")
+    return paths
+
+
+class Reader:
+    """Reads files: each flow goes through the scripts and then where live ones go.
+
+    Args:
+        store: Where flows go.
+        printer: Is asked to print after each flow.
+        play: Gives a flow to the scripts; None if there are none.
+
+    Attributes:
+        ok: False if a file could not be read to its end.
+    """
+
+    def __init__(
+        self, store: Store, printer: Printer, play: Callable[[HTTPFlow], None] | None
+    ) -> None:
+        self._store = store
+        self._printer = printer
+        self._play = play
+        self.ok = True
+
+    async def run(self, paths: Sequence[Path]) -> None:
+        """Read them all, one flow after the other; other traffic goes on between two."""
+        for path in paths:
+            notes = Notes()
+            try:
+                for flow in read_flows(path, notes):
+                    self._pass(flow)
+                    await asyncio.sleep(0)
+            except (FormatError, OSError) as error:
+                self.ok = False
+                complain(f"-r {error}" if isinstance(error, FormatError) else f"-r {path}: {error}")
+            if str(notes):
+                complain(f"-r {path}: {notes}")
+
+    def _pass(self, flow: HTTPFlow) -> None:
+        if self._play is not None:
+            self._play(flow)
+        self._store.opened(flow)
+        self._store.closed(flow)
+        self._printer.print_ended()
+
+
+def complain(line: str) -> None:
+    """Say on standard error what the user should know."""
+    print(f"nbproxy: {visible(line, _URL_SHOWN * 5)}", file=sys.stderr, flush=True)
 
 
 def _load_scripts(proxy: Proxy, arguments: argparse.Namespace) -> None:
@@ -181,24 +337,56 @@ def _load_scripts(proxy: Proxy, arguments: argparse.Namespace) -> None:
         check(name, "")  # there is no such option: says so, and what was meant
 
 
-async def _run(arguments: argparse.Namespace, options: dict[str, Any]) -> None:
+async def _run(arguments: argparse.Namespace, options: dict[str, Any]) -> bool:
+    """Run until a signal comes, or with -n until all is read; False if a file was damaged."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     condition = filters.parse(arguments.filter) if arguments.filter is not None else None
     proxy = Proxy(**options)
-    async with contextlib.AsyncExitStack() as stack:
-        with contextlib.redirect_stdout(sys.stderr):  # ours is the first line on standard output
-            if arguments.script:
-                _load_scripts(proxy, arguments)
-            await stack.enter_async_context(proxy)
-        printer = Printer(proxy.store, condition, quiet=arguments.quiet)
-        printing = asyncio.create_task(printer.run())
-        say(f"listening on {proxy.url}")
-        await stop.wait()
-        printing.cancel()
-    printer.print_ended()
+    with contextlib.ExitStack() as files:
+        recording = Recording(arguments.wfile) if arguments.wfile is not None else None
+        if recording is not None:
+            files.callback(recording.close)
+        paths = _files(arguments, recording)
+        async with contextlib.AsyncExitStack() as stack:
+            with contextlib.redirect_stdout(sys.stderr):  # ours is the first line on it
+                stack.callback(proxy.close)
+                if arguments.script:
+                    _load_scripts(proxy, arguments)
+                if not arguments.no_server:
+                    await stack.enter_async_context(proxy)
+                elif arguments.script:
+                    proxy.scripts.started()
+            play = proxy.scripts.play if arguments.script else None
+            write = recording.write if recording is not None else None
+            printer = Printer(proxy.store, condition, quiet=arguments.quiet, write=write)
+            if not arguments.no_server:
+                say(f"listening on {proxy.url}")
+            reader = Reader(proxy.store, printer, play)
+            await _work(printer, reader.run(paths), stop, forever=not arguments.no_server)
+        printer.print_ended()
+    return reader.ok
+
+
+async def _work(
+    printer: Printer, reading: Coroutine[Any, Any, None], stop: asyncio.Event, *, forever: bool
+) -> None:
+    """Print and read until `stop`, or until all is read."""
+    printing = asyncio.create_task(printer.run())
+    waiting = asyncio.create_task(stop.wait())
+    work = asyncio.create_task(reading)
+    try:
+        await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if forever:
+            await waiting
+    finally:
+        for task in (printing, waiting, work):
+            task.cancel()
+        await asyncio.gather(printing, waiting, work, return_exceptions=True)
+    if not work.cancelled():
+        work.result()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -208,13 +396,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments, without the program's name; None for `sys.argv`'s.
 
     Returns:
-        The exit status: 0 after SIGINT or SIGTERM, 1 if the proxy cannot run, 2 for bad arguments.
+        The exit status: 0 after SIGINT or SIGTERM, or when all is read (-n); 1 if the proxy cannot
+        run or a file could not be read to its end; 2 for bad arguments.
     """
     arguments = parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # hosts and paths may be in any script
     try:
-        asyncio.run(_run(arguments, _options(arguments)))
+        ok = asyncio.run(_run(arguments, _options(arguments)))
     except (ConfigError, FilterError) as error:
         print(f"nbproxy: {error}", file=sys.stderr)
         return 2
@@ -226,4 +415,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NbproxyError as error:
         print(f"nbproxy: {error}", file=sys.stderr)
         return 1
-    return 0
+    return 0 if ok else 1

@@ -150,6 +150,13 @@ OPTIONS: dict[str, Option] = {
             "A handler that takes longer than this many seconds is pointed out once; 0: never.",
         ),
         Option(
+            "concurrent_limit",
+            "int",
+            32,
+            "Most handlers marked as concurrent that run at a time; more wait.",
+            fixed=True,
+        ),
+        Option(
             "onboarding",
             "bool",
             True,

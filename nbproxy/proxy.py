@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -23,22 +24,23 @@ from nbproxy.engine.runner import LoopRunner, RunningRunner, ThreadRunner, wait
 from nbproxy.errors import ConfigError
 from nbproxy.handlers.registry import Registry
 from nbproxy.model import url
+from nbproxy.model.flow import HTTPFlow
 from nbproxy.options import Options
 from nbproxy.store.store import Store
 from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     import pandas as pd
 
     from nbproxy.certs.ca import CertificateAuthority
-    from nbproxy.model.flow import HTTPFlow
     from nbproxy.scripts.log import Log
     from nbproxy.scripts.manager import Scripts
     from nbproxy.scripts.script import Script
+    from nbproxy.store.changes import Changed
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -65,7 +67,38 @@ def _save(*args: Any, **kwargs: Any) -> int:
     return save(*args, **kwargs)
 
 
+def _run_script(
+    flows: Iterable[HTTPFlow], owner: Proxy | None, script: Any, era: str | float | None
+) -> Changed:
+    """Run a script over flows: by the proxy that recorded them, else by one just for that."""
+    from nbproxy.offline import run  # noqa: PLC0415 - with all that scripts need
+
+    if owner is not None:
+        return run(flows, script, owner.scripts, era=era)
+    proxy = Proxy(loop="thread")  # never started
+    try:
+        return run(flows, script, proxy.scripts, era=era)
+    finally:
+        proxy.close()
+
+
+def _run_on_flows(flows: Flows, script: Any, *, era: str | float | None = None) -> Changed:
+    """What `Flows.run` calls."""
+    return _run_script(flows, _by_store.get(id(flows.store)), script, era)
+
+
+def _run_on_one(flow: HTTPFlow, script: Any, *, era: str | float | None = None) -> HTTPFlow:
+    """What `HTTPFlow.run` calls."""
+    owner = next((proxy for proxy in list(_by_store.values()) if flow in proxy.store), None)
+    return _run_script([flow], owner, script, era)[0]
+
+
 Flows.saver = staticmethod(_save)
+Flows.runner = staticmethod(_run_on_flows)
+HTTPFlow.runner = staticmethod(_run_on_one)
+
+# by the id of the store: a proxy keeps its store, so none is given twice
+_by_store: weakref.WeakValueDictionary[int, Proxy] = weakref.WeakValueDictionary()
 
 
 class Proxy:
@@ -106,7 +139,11 @@ class Proxy:
         self.options.on_change(self._option_changed)
         self.store = Store(body_memory_limit=self.options.body_memory_limit)
         self.flows = Flows(self.store)
-        self.handlers = Registry(hint_slow_s=self.options.hint_slow_handlers)
+        _by_store[id(self.store)] = self
+        self.handlers = Registry(
+            hint_slow_s=self.options.hint_slow_handlers,
+            concurrent_limit=self.options.concurrent_limit,
+        )
         self.runner: LoopRunner | None = None
         self._engine: Engine | None = None
         self._last_port = 0
@@ -360,6 +397,33 @@ class Proxy:
         """Remove handlers. See `nbproxy.handlers.registry.Registry.off`."""
         return self.handlers.off(*what)
 
+    def preview(
+        self,
+        handler: Any,
+        flows: Iterable[HTTPFlow] | None = None,
+        *,
+        hook: str | None = None,
+    ) -> pd.DataFrame:
+        """What a handler would change, without touching a flow.
+
+        Args:
+            handler: A function, registered or not; see `nbproxy.offline.preview`.
+            flows: On which; the last 50 by default.
+            hook: The hook to call it for; by default those it is registered for, else the one
+                it is named like, else "response".
+
+        Returns:
+            A DataFrame, a row for each field that would change: `flow field before after`.
+
+        Raises:
+            ValueError: The hook does not come in a flow that is over.
+        """
+        from nbproxy.offline import PREVIEWED, preview  # noqa: PLC0415 - seldom needed
+
+        __tracebackhide__ = True
+        chosen = self.flows[-PREVIEWED:] if flows is None else flows
+        return preview(handler, chosen, self.handlers, hook=hook)
+
     # -- scripts
 
     @cached_property
@@ -380,7 +444,7 @@ class Proxy:
         Example:
             `proxy.load("arguments.py html faketml")`, `proxy.load("old.py", era="0.11")`
         """
-        __tracebackhide__ = True
+        __tracebackhide__ = True  # IPython then shows the user's line, not ours
         cell = self.handlers.cells.current_cell() if self.handlers.cells is not None else None
         return self.scripts.load(script, era=era, key=cell.key if cell is not None else None)
 

@@ -24,7 +24,7 @@ PACKAGE = "nbproxy"
 PLAIN = {"errors", "_version"}
 DATA = PLAIN | {"model", "hooks", "options"}
 MIDDLE = DATA | {"protocol", "engine", "certs", "handlers", "filters", "formats", "store"}
-TOP = MIDDLE | {"scripts", "addons", "proxy", "saved", "_current"}
+TOP = MIDDLE | {"scripts", "addons", "proxy", "saved", "offline", "_current"}
 MAY_IMPORT = {
     "errors": set(),
     "_version": set(),
@@ -42,7 +42,8 @@ MAY_IMPORT = {
     "scripts": DATA | {"handlers", "filters", "formats"},
     "addons": DATA | {"handlers", "filters", "formats", "scripts"},
     "saved": DATA | {"formats", "store"},  # ties the two, which do not know each other
-    "proxy": MIDDLE | {"scripts", "addons", "saved"},
+    "offline": DATA | {"handlers", "scripts", "store"},  # ties these three
+    "proxy": MIDDLE | {"scripts", "addons", "saved", "offline"},
     "_current": DATA | {"proxy"},  # the notebook's own proxy, for the module-level functions
     "notebook": TOP,
     "cli": TOP,

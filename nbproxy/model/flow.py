@@ -7,7 +7,7 @@ waits at each hook; handlers may change it there. Afterwards it is a record.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from nbproxy.model import url
 from nbproxy.model.connection import Client, Server
@@ -186,6 +186,8 @@ class HTTPFlow(Flow):
     """
 
     type = "http"
+    runner: ClassVar[Callable[..., HTTPFlow] | None] = None
+    """What `run` calls. `nbproxy.proxy` sets it: the model knows no scripts."""
     response: Response | None = None
     websocket: WebSocketData | None = None
 
@@ -214,6 +216,23 @@ class HTTPFlow(Flow):
         if response is None or not response.timestamp_start:
             return None
         return max(0.0, response.timestamp_start - self.request.timestamp_start)
+
+    def run(self, script: Any, *, era: str | float | None = None) -> HTTPFlow:
+        """Run a script over this flow alone; the flow stays as it is.
+
+        Args:
+            script: A path with arguments, or an addon object, as for `nbproxy.load`.
+            era: The release it was written for; by default it is recognised.
+
+        Returns:
+            A new flow, as the script left it.
+
+        Raises:
+            ScriptError: The script cannot be loaded.
+        """
+        if self.runner is None:
+            raise RuntimeError("nothing runs scripts yet: import nbproxy.proxy")
+        return self.runner(self, script, era=era)
 
     def copy(self) -> HTTPFlow:
         """An independent flow with the same content and a new id; not live."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import html
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from nbproxy.errors import ScriptError
@@ -14,6 +16,7 @@ from nbproxy.scripts.compat import flows as modern_flows
 from nbproxy.scripts.compat.contentviews import Contentviews
 from nbproxy.scripts.compat.master import replay
 from nbproxy.scripts.log import Log
+from nbproxy.scripts.progress import progress
 from nbproxy.scripts.reload import Watcher
 from nbproxy.scripts.script import Script, World
 from nbproxy.scripts.settings import ScriptOptions, builtin_commands
@@ -330,12 +333,21 @@ class Scripts(World):
         script.begin(running=True)
         try:
             targets = program.targets()
-            for flow in chosen:
+            for flow in progress(chosen, "flows"):
                 self._play(script, targets, flow)
         finally:
             script._run(program.done)  # noqa: SLF001 - with its output, as everything it does
             script.state = "removed"
         return chosen
+
+    def play(self, flow: HTTPFlow) -> None:
+        """Give a stored flow to the loaded scripts, one after the other, and let them change it.
+
+        Each gets the events of its own era, in that era's order; failures are in the log.
+        """
+        for script in list(self._scripts):
+            if script.program is not None:
+                self._play(script, script.program.targets(), flow)
 
     def _passing(self, what: Loadable, era: str | float | None) -> Script:
         wanted = eras.parse(era) if era is not None else None
@@ -360,11 +372,14 @@ class Scripts(World):
             for target in targets:
                 if target.event.name != name:
                     continue
-                # the failure is in the log already, and the next event comes all the same
-                with contextlib.suppress(Exception, SystemExit):
-                    made = script._run(script.call, target, flow)  # noqa: SLF001 - see `run`
+                try:
                     if target.kind == "async":
-                        _complete(made)
+                        script._run(_complete, script.call_async(target, flow))  # noqa: SLF001 - see `run`
+                    else:
+                        script._run(script.call, target, flow)  # noqa: SLF001 - see `run`
+                except (Exception, SystemExit) as failure:  # noqa: BLE001 - the fence around scripts
+                    # it is in the log already, and the next event comes all the same
+                    script.show(name, failure)
 
     # -- looking
 
@@ -443,14 +458,12 @@ def _same_key(script: Script, label: str, key: object) -> bool:
 
 
 def _complete(coroutine: Any) -> None:
-    """Run a coroutine to its end, also where a loop is running already."""
-    if coroutine is None:
-        return
+    """Run a coroutine to its end, also where a loop is running already: by a thread beside it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         asyncio.run(coroutine)
         return
-    thread = threading.Thread(target=asyncio.run, args=(coroutine,), name="nbproxy-script-run")
-    thread.start()
-    thread.join()
+    run = contextvars.copy_context().run
+    with ThreadPoolExecutor(1, thread_name_prefix="nbproxy-script-run") as pool:
+        pool.submit(run, asyncio.run, coroutine).result()

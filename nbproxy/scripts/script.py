@@ -82,6 +82,7 @@ class Script:
         self.last_error = ""
         self.origin = Origin("script", label, self.number)
         self._given_era = era
+        self._shown: set[tuple[str, object]] = set()
         self._found_era: Era | None = era
         self._output = contextvars.copy_context()
         self._context: Any = None
@@ -358,6 +359,15 @@ class Script:
         """Something went wrong outside of events: log it, and show it under the cell."""
         text = self._log_failure(where, failure)
         self._print(f"{self.label}: {visible(text, _SHOWN, multiline=True)}", to_error=True)
+
+    def show(self, where: str, failure: BaseException) -> None:
+        """Show a failure that is in the log already under the cell; each place once."""
+        place = (where, reports.location(failure))
+        if place not in self._shown:
+            self._shown.add(place)
+            text = "".join(traceback.format_exception(failure)).rstrip()
+            text = f"{self.label}: failed in {where}; later ones here are in the log only\n{text}"
+            self._print(visible(text, _SHOWN, multiline=True), to_error=True)
 
     def _log_failure(self, where: str, failure: BaseException) -> str:
         self.errors += 1

@@ -61,6 +61,21 @@ def frame_of_log(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame
 
 
+def frame_of_changes(rows: Sequence[tuple[int, str, Any, Any]]) -> pd.DataFrame:
+    """A DataFrame of changes: `flow` (id), `field`, `before`, `after` (values of any type)."""
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    frame = pd.DataFrame(
+        {
+            "flow": pd.Series(columns[0], dtype="int64"),
+            "field": pd.Series(columns[1], dtype=_TEXT),
+            "before": pd.Series(columns[2], dtype=object),
+            "after": pd.Series(columns[3], dtype=object),
+        }
+    )
+    frame.attrs.update(MARK)
+    return frame
+
+
 def frame_of(flows: Iterable[HTTPFlow]) -> pd.DataFrame:
     """A DataFrame of any flows, in their order, read just now."""
     return assemble([Segment.read(list(flows))])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nbproxy.model.flow import HTTPFlow
+    from nbproxy.store.changes import Changed
     from nbproxy.store.store import Store
 
     Predicate: TypeAlias = Callable[[HTTPFlow], Any]
@@ -49,6 +50,9 @@ class Flows(Sequence["HTTPFlow"]):
 
     saver: ClassVar[Callable[..., int] | None] = None
     """What `save` calls. `nbproxy.saved` sets it: the store knows no files."""
+
+    runner: ClassVar[Callable[..., Changed] | None] = None
+    """What `run` calls. `nbproxy.proxy` sets it: the store knows no scripts."""
 
     def __init__(self, store: Store, filter: str | Predicate | None = None) -> None:  # noqa: A002 - mitmproxy's word
         self.store = store
@@ -222,6 +226,31 @@ class Flows(Sequence["HTTPFlow"]):
         if self.saver is None:
             raise RuntimeError("nothing has said how flows are saved: import nbproxy.saved")
         return self.saver(list(self), path, format, secrets=secrets)
+
+    def run(self, script: Any, *, era: str | float | None = None) -> Changed:
+        """Run a script over these flows, in the order of events its era had for stored ones.
+
+        It is executed anew and gets `done` at the end. These flows stay as they are.
+
+        Args:
+            script: A path with arguments ("script.py --all x"), or an addon object.
+            era: The release it was written for, such as "0.11"; by default it is recognised.
+
+        Returns:
+            New flows, with `df`, `filter`, `save`; `changes()` says what is different in them.
+
+        Raises:
+            ScriptError: It cannot be loaded; the cause is what it raised.
+            ValueError: There is no such era.
+
+        Example:
+            >>> done = nbproxy.open("in.mitm").run("strip.py Cookie")  # doctest: +SKIP
+            >>> done.changes().groupby("field").size()  # doctest: +SKIP
+        """
+        if self.runner is None:
+            raise RuntimeError("nothing has said how scripts are run: import nbproxy.proxy")
+        __tracebackhide__ = True
+        return self.runner(self, script, era=era)
 
     def clear(self) -> None:
         """Forget these flows: all of the store's, or those that match."""

@@ -1,0 +1,199 @@
+"""Scripts and handlers on flows that are over: what would they have done?
+
+Ties scripts and handlers to the store, none of which knows the others' work here. The flows are
+never touched: all is done to copies of them, which share nothing that can be changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import copy
+import threading
+from typing import TYPE_CHECKING, Any
+
+from nbproxy import hooks
+from nbproxy.handlers.concurrent import is_concurrent
+from nbproxy.handlers.handler import Source
+from nbproxy.handlers.registry import Registry
+from nbproxy.model.flow import Error
+from nbproxy.scripts import events
+from nbproxy.scripts.eras import Era
+from nbproxy.store.changes import Change, Changed, compare, frame_of
+from nbproxy.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    import pandas as pd
+
+    from nbproxy.model.flow import HTTPFlow
+    from nbproxy.scripts.manager import Loadable, Scripts
+
+PREVIEWED = 50
+"""How many flows `preview` looks at when none are given: so many of the last."""
+
+_PLAYED = ("requestheaders", "request", "responseheaders", "response", "error")
+
+
+def run(
+    flows: Iterable[HTTPFlow],
+    script: Loadable,
+    scripts: Scripts,
+    *,
+    era: str | float | None = None,
+) -> Changed:
+    """Run a script over flows, in the order of events that its era has for stored ones.
+
+    Args:
+        flows: Which; they stay as they are.
+        script: A path with arguments, or an addon object; see `Scripts.load`.
+        scripts: Whose options and commands it sees, and in whose log its failures are.
+        era: The release it was written for; by default it is recognised.
+
+    Returns:
+        New flows, and what is different in them.
+
+    Raises:
+        ScriptError: The script cannot be loaded.
+        ValueError: There is no such era.
+    """
+    originals = list(flows)
+    before, after = copies(originals), copies(originals)
+    scripts.run(script, after, era=era, in_place=True)
+    store = Store()
+    for flow in after:
+        store.opened(flow)
+        store.closed(flow)
+    return Changed(store, originals, _compare(originals, before, after))
+
+
+def preview(
+    handler: Any,
+    flows: Iterable[HTTPFlow],
+    registered: Registry,
+    *,
+    hook: str | None = None,
+) -> pd.DataFrame:
+    """What a handler would change, without touching the flows.
+
+    If it is registered, it is called as it would be live: for the hooks and the flows that it was
+    registered for. What fails is shown as it would be live.
+
+    Args:
+        handler: A function, a registered handler or its number, or an object whose methods are
+            named like hooks.
+        flows: On which.
+        registered: The handlers there are.
+        hook: The hook to call a function for. By default those that it is registered for; else
+            the one that it is named like; else "response".
+
+    Returns:
+        A row for each field that would be changed: `flow field before after`.
+
+    Raises:
+        ValueError: The hook does not come in a flow that is over.
+        TypeError: It cannot be a handler.
+    """
+    originals = list(flows)
+    before, after = copies(originals), copies(originals)
+    registry = Registry(hint_slow_s=0, reporter=registered.reporter)
+    try:
+        _put(registry, handler, registered, hook)
+        for flow in after:
+            for name in events.sequence(Era.H, flow):
+                _complete(registry.fire(name, flow))
+    finally:
+        registry.close()
+    return frame_of(_compare(originals, before, after))
+
+
+def copies(flows: Iterable[HTTPFlow]) -> list[HTTPFlow]:
+    """Copies of flows, down to what they share: flows of one connection still have one."""
+    connections: dict[int, Any] = {}
+    return [_copy(flow, connections) for flow in flows]
+
+
+def _copy(flow: HTTPFlow, connections: dict[int, Any]) -> HTTPFlow:
+    made = flow.copy()
+    for name in ("client_conn", "server_conn"):
+        connection = getattr(flow, name)
+        if id(connection) not in connections:
+            connections[id(connection)] = copy.copy(connection)
+        setattr(made, name, connections[id(connection)])
+    if flow.error is not None:
+        made.error = Error(flow.error.msg, flow.error.timestamp)
+    made.metadata = {key: _deep(value) for key, value in flow.metadata.items()}
+    return made
+
+
+def _deep(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # noqa: BLE001 - anything may stand there, also what cannot be copied
+        return value
+
+
+def _compare(
+    originals: list[HTTPFlow], before: list[HTTPFlow], after: list[HTTPFlow]
+) -> list[Change]:
+    """Against how a flow was when the copies were made: it may go on meanwhile."""
+    return [
+        change
+        for flow, old, new in zip(originals, before, after, strict=True)
+        for change in compare(old, new, flow.id)
+    ]
+
+
+def _put(registry: Registry, what: Any, registered: Registry, hook: str | None) -> None:
+    """Register what is to be tried."""
+    rows = [row for row in registered if row is what or what in (row.function, row.number)]
+    source = Source("module", "preview", None)
+    if rows:
+        wanted = {hooks.canonical(hook)} if hook is not None else {row.hook for row in rows}
+        for row in rows:
+            registry.add(
+                row.hook if hook is None else hook,
+                row.function,
+                filter=row.filter,
+                source=row.source,
+                concurrent=row.kind == "concurrent",
+            )
+            if hook is not None:
+                break
+    elif callable(what) and not isinstance(what, type):
+        wanted = {_hook_of(what) if hook is None else hooks.canonical(hook)}
+        for name in wanted:
+            registry.add(name, what, source=source, concurrent=is_concurrent(what))
+    else:
+        found = registry.add_addon(what() if isinstance(what, type) else what, source)
+        wanted = {row.hook for row in found}
+    if not wanted.intersection(_PLAYED):
+        named = f"{', '.join(sorted(wanted))} does not come" if wanted else "nothing here is a hook"
+        raise ValueError(f"{named}: on flows that are over there are {', '.join(_PLAYED)}")
+
+
+def _hook_of(function: Callable[..., Any]) -> str:
+    try:
+        return hooks.canonical(getattr(function, "__name__", ""))
+    except ValueError:
+        return "response"
+
+
+def _complete(waiting: Awaitable[None] | None) -> None:
+    """Wait for handlers, also where a loop is running already: by a thread beside it."""
+    if waiting is None:
+        return
+
+    async def wait() -> None:
+        await waiting
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(wait())
+        return
+    run = contextvars.copy_context().run
+    thread = threading.Thread(target=run, args=(asyncio.run, wait()), name="nbproxy-preview")
+    thread.start()
+    thread.join()

@@ -1,0 +1,377 @@
+"""Scripts and handlers on flows that are over."""
+
+import subprocess
+import sys
+import textwrap
+from types import SimpleNamespace
+
+import pytest
+
+import nbproxy
+from nbproxy import Proxy, concurrent, saved
+from nbproxy.errors import ScriptError
+from nbproxy.model.flow import Error
+from nbproxy.model.headers import Headers
+from nbproxy.model.websocket import TEXT, WebSocketData, WebSocketMessage
+from nbproxy.offline import copies
+from nbproxy.scripts import progress
+from nbproxy.store.changes import compare
+from nbproxy.store.view import Flows
+from tests.formats import made
+
+
+def flow_to(path, status=200):
+    return made.answered(made.new_flow(url=f"http://a.test/{path}"), status)
+
+
+@pytest.fixture
+def flows(tmp_path):
+    saved.save([flow_to(str(n), 200 + n) for n in range(3)], tmp_path / "x.mitm")
+    return nbproxy.open(tmp_path / "x.mitm")
+
+
+@pytest.fixture
+def write(tmp_path):
+    def script(text, name="script.py"):
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return script
+
+
+@pytest.fixture
+def proxy(tmp_path):
+    proxy = Proxy(port=0, confdir=tmp_path)
+    for number in range(60):
+        flow = flow_to(str(number))
+        proxy.store.opened(flow)
+        proxy.store.closed(flow)
+    yield proxy
+    proxy.close()
+
+
+def rows(frame):
+    assert list(frame.columns) == ["flow", "field", "before", "after"]
+    return [tuple(row) for row in frame.itertuples(index=False)]
+
+
+# -- scripts
+
+
+def test_a_script_on_saved_flows(flows, write, tmp_path):
+    path = write(
+        """
+        import sys
+        def start(context, argv): context.word = argv[1]
+        def response(context, flow):
+            if flow.response.code == 201:
+                flow.response.headers["X-Word"] = [context.word]
+        """
+    )
+    done = flows.run(f"{path} hello", era="0.11")
+    assert isinstance(done, Flows)
+    assert rows(done.changes()) == [(flows[1].id, 'response.headers["X-Word"]', None, "hello")]
+    assert done.originals == list(flows)
+    assert not {flow.id for flow in flows} & {flow.id for flow in done}
+    assert "X-Word" not in flows[1].response.headers
+    assert done[1].response.headers["X-Word"] == "hello"
+    assert len(done.filter("~hs X-Word")) == 1
+    assert list(done.df.status) == [200, 201, 202]
+    assert done.save(tmp_path / "out.mitm") == 3
+    assert len(flows) == 3
+
+
+def test_one_flow_alone(flows, proxy, write):
+    path = write("def response(flow): flow.response.headers['X-One'] = '1'")
+    for flow in (flows[1], proxy.flows[3]):
+        done = flow.run(str(path))
+        assert done.response.headers["X-One"] == "1"
+        assert done.id != flow.id
+        assert "X-One" not in flow.response.headers
+
+
+def test_a_long_run_says_how_far_it_is(flows, monkeypatch, capsys):
+    clock = iter(range(100))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert list(progress.progress(list(range(40)), "flows")) == list(range(40))
+    shown = capsys.readouterr().err
+    assert "16 of 40 flows" in shown
+    assert shown.endswith("40 of 40 flows\n")
+
+
+def test_an_addon_object(flows):
+    class Later:
+        async def request(self, flow):
+            flow.request.method = "PUT"
+
+    changes = rows(flows[:1].run(Later()).changes())
+    assert changes == [(flows[0].id, "request.method", "GET", "PUT")]
+
+
+def test_no_proxy_is_needed(flows, write, tmp_path):
+    path = write("def request(flow): flow.request.method = 'PUT'\n")
+    program = f"""
+import nbproxy
+print(len(nbproxy.open({str(tmp_path / "x.mitm")!r}).run({str(path)!r}).changes()))
+"""
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
+
+
+def test_nothing_changed(flows, write):
+    frame = flows.run(write("def response(flow): pass\n")).changes()
+    assert rows(frame) == []
+    assert frame.flow.dtype == "int64"
+
+
+def test_options_and_log_are_those_of_the_proxy(proxy, write):
+    path = write("from mitmproxy import ctx\ndef request(flow): ctx.log.warn(flow.request.path)\n")
+    done = proxy.flows[:2].run(path)
+    assert len(done) == 2
+    assert [entry.text for entry in proxy.log][-2:] == ["/0", "/1"]
+    assert len(proxy.flows) == 60
+    assert len(proxy.scripts) == 0
+
+
+def test_a_script_that_cannot_be_loaded(flows, write):
+    with pytest.raises(ScriptError):
+        flows.run(write("1 / 0\n"))
+    with pytest.raises(ValueError, match="era"):
+        flows.run(write("x = 1\n"), era="nonsense")
+
+
+async def test_a_script_that_fails_is_shown_once(proxy, write, capsys):
+    path = write(
+        """
+        def request(flow): 1 / 0
+        async def response(flow): flow.response.headers["no"].upper()
+        """
+    )
+    assert rows(proxy.flows[:3].run(path).changes()) == []
+    shown = capsys.readouterr().err
+    assert shown.count("ZeroDivisionError: ") == shown.count("KeyError: ") == 1
+    failures = [entry for entry in proxy.log if entry.level == "error"]
+    assert len(failures) == 6
+
+
+def test_what_flows_share_is_not_touched(flows):
+    flow = flows[0]
+    flow.error = Error("it broke")
+    flow.metadata["list"] = [1]
+    flow.metadata["odd"] = odd = (n for n in ())  # cannot be copied
+    address = flow.server_conn.address
+
+    class Rude:
+        def request(self, flow):
+            flow.metadata["list"].append(2)
+            flow.server_conn.address = ("elsewhere.test", 1)
+
+        def error(self, flow):
+            flow.error.msg = "nothing"
+
+    done = flows[:1].run(Rude())
+    assert rows(done.changes()) == [
+        (flow.id, "error", "it broke", "nothing"),
+        (flow.id, "metadata['list']", [1], [1, 2]),
+    ]
+    assert (flow.error.msg, flow.metadata["list"]) == ("it broke", [1])
+    assert flow.server_conn.address == address
+    assert done[0].metadata["odd"] is odd
+
+
+# -- handlers
+
+
+def test_preview_looks_at_the_last_fifty(proxy):
+    def response(flow):
+        flow.response.headers["x-new"] = flow.request.path
+
+    found = rows(proxy.preview(response))
+    assert found[0] == (proxy.flows[10].id, 'response.headers["x-new"]', None, "/10")
+    assert len(found) == 50
+    assert all("x-new" not in flow.response.headers for flow in proxy.flows)
+    assert len(proxy.preview(response, proxy.flows[:2])) == 2
+
+
+def test_preview_of_registered_ones(proxy):
+    @proxy.on("request", "~u /5$")
+    @proxy.on("response", "~u /7$")
+    def stamp(flow):
+        flow.comment = "seen"
+
+    flows = proxy.flows[:10]
+    assert [row[0] for row in rows(proxy.preview(stamp, flows))] == [flows[5].id, flows[7].id]
+    number = next(iter(proxy.handlers)).number
+    assert len(proxy.preview(number, flows)) == 1
+    assert [handler.calls for handler in proxy.handlers] == [0, 0]
+
+
+def test_preview_for_a_hook(proxy):
+    def any_name(flow):
+        flow.comment = "without" if flow.response is None else "with"
+
+    assert len(proxy.preview(any_name, proxy.flows[:3])) == 3
+    assert rows(proxy.preview(any_name, proxy.flows[:3], hook="error")) == []
+    with pytest.raises(ValueError, match="clientconnect does not come"):
+        proxy.preview(any_name, hook="client_connected")
+    with pytest.raises(ValueError, match="there is no hook 'responce'"):
+        proxy.preview(any_name, hook="responce")
+    with pytest.raises(ValueError, match="nothing here is a hook"):
+        proxy.preview(object())
+
+
+async def test_preview_of_all_kinds_with_a_loop_running(proxy):
+    async def request(flow):
+        flow.request.path = "/async"
+
+    @concurrent
+    def response(flow):
+        flow.response.text = "concurrent"
+
+    class Both:
+        pass
+
+    Both.request, Both.response = staticmethod(request), staticmethod(response)
+    (flow,) = proxy.flows[:1]
+    was = flow.response.text
+    assert rows(proxy.preview(request, [flow])) == [(flow.id, "request.path", "/0", "/async")]
+    found = rows(proxy.preview(response, [flow]))
+    assert (flow.id, "response.content", was, "concurrent") in found
+    assert {row[1] for row in rows(proxy.preview(Both, [flow]))} >= {
+        "request.path",
+        "response.content",
+    }
+
+
+def test_preview_of_one_that_fails(proxy, capsys):
+    def response(flow):
+        raise KeyError(flow.request.path)
+
+    ((number, field, before, after),) = rows(proxy.preview(response, proxy.flows[:1]))
+    assert (number, field, before) == (proxy.flows[0].id, "metadata['handler_errors']", None)
+    assert "KeyError" in after[0]
+    assert "KeyError" in capsys.readouterr().err
+    assert not proxy.flows[0].metadata
+
+
+# -- what is different
+
+
+def changed(change, flow=None):
+    before = flow or flow_to("x")
+    (after,) = copies([before])
+    change(after)
+    return [tuple(each[1:]) for each in compare(before, after)]
+
+
+def test_attributes_and_headers():
+    def change(flow):
+        flow.request.method = "POST"
+        flow.request.headers["B"] = "2"
+        flow.request.headers.set_all("A", ["1", "2"])
+        flow.response.reason = "Fine"
+        flow.marked = True
+
+    flow = flow_to("x")
+    flow.request.headers = Headers({"a": "0", "c": "3"})
+    assert changed(change, flow) == [
+        ("request.method", flow.request.method, "POST"),
+        ('request.headers["A"]', "0", "1, 2"),
+        ('request.headers["B"]', None, "2"),
+        ("response.reason", flow.response.reason, "Fine"),
+        ("marked", "", ":default:"),
+    ]
+
+
+def test_order_of_headers_and_trailers():
+    flow = flow_to("x")
+    flow.request.headers = Headers({"a": "0", "b": "3"})
+
+    def change(flow):
+        flow.request.headers = Headers({"b": "3", "a": "0"})
+        flow.response.trailers = Headers({"t": "1"})
+
+    assert [(field, before is None) for field, before, _ in changed(change, flow)] == [
+        ("request.headers", False),
+        ("response.trailers", True),
+    ]
+    flow.request.trailers = Headers({"t": "1"})
+
+    def again(flow):
+        flow.request.trailers["t"] = "2"
+
+    assert changed(again, flow) == [('request.trailers["t"]', "1", "2")]
+
+
+def test_bodies():
+    def binary(flow):
+        flow.response.raw_content = b"\0\1"
+
+    def none(flow):
+        flow.response.raw_content = None
+
+    def coded(flow):
+        flow.response.encode("gzip")
+
+    flow = flow_to("x")
+    flow.response.content = b"text"
+    assert changed(binary, flow) == [("response.content", "text", b"\0\1")]
+    assert changed(none, flow) == [("response.content", "text", None)]
+    found = {field: (before, after) for field, before, after in changed(coded, flow)}
+    assert found['response.headers["content-encoding"]'] == (None, "gzip")
+    assert found["response.raw_content"][0] == b"text"
+    assert "response.content" not in found
+
+
+def test_responses_that_come_and_go():
+    def gone(flow):
+        flow.response = None
+
+    ((field, before, after),) = changed(gone)
+    assert (field, "200" in before, after) == ("response", True, None)
+
+    def nonsense(flow):
+        flow.response = "no response"
+
+    assert [(field, after) for field, _, after in changed(nonsense)] == [
+        ("response", "'no response'")
+    ]
+
+
+def test_websockets():
+    flow = flow_to("x")
+    flow.websocket = WebSocketData([WebSocketMessage(TEXT, from_client=True, content=b"a")])
+
+    def change(flow):
+        flow.websocket.messages[0].content = b"b"
+        flow.websocket.messages[0].drop()
+        flow.websocket.messages.append(WebSocketMessage(TEXT, from_client=False, content=b"c"))
+
+    assert changed(change, flow) == [
+        ("websocket.messages[0].dropped", False, True),
+        ("websocket.messages[0].content", b"a", b"b"),
+        ("websocket.messages[1]", None, b"c"),
+    ]
+
+    def gone(flow):
+        flow.websocket = None
+
+    assert changed(gone, flow) == [("websocket.messages[0]", b"a", None)]
+
+
+def test_metadata_that_cannot_be_compared():
+    class Odd:
+        def __eq__(self, other):
+            raise RuntimeError
+
+        __hash__ = None
+
+    def change(flow):
+        flow.metadata["odd"] = Odd()
+
+    flow = flow_to("x")
+    flow.metadata["odd"] = Odd()
+    ((field, _, _),) = changed(change, flow)
+    assert field == "metadata['odd']"

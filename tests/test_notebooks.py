@@ -152,6 +152,10 @@ def test_a_cell_is_a_script_and_its_threads_wait_together(scripts):
     assert "3 scripts unloaded" in scripts["unload"]
 
 
+def test_a_script_runs_over_saved_flows(scripts):
+    assert "response.content" in scripts["run"]
+
+
 def test_flows_are_saved_and_opened(scripts):
     assert "11 flows saved to session.mitm" in scripts["save"]
     assert "5 flows saved to users.har" in scripts["save"]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from nbproxy.engine.engine import Engine
 from nbproxy.engine.listener import is_loopback
 from nbproxy.engine.runner import LoopRunner, RunningRunner, ThreadRunner, wait
-from nbproxy.errors import ConfigError
+from nbproxy.errors import ConfigError, ScriptError
 from nbproxy.handlers.registry import Registry
 from nbproxy.model import url
 from nbproxy.model.flow import HTTPFlow
@@ -446,7 +446,10 @@ class Proxy:
         """
         __tracebackhide__ = True  # IPython then shows the user's line, not ours
         cell = self.handlers.cells.current_cell() if self.handlers.cells is not None else None
-        return self.scripts.load(script, era=era, key=cell.key if cell is not None else None)
+        try:
+            return self.scripts.load(script, era=era, key=cell.key if cell is not None else None)
+        except (ScriptError, ValueError) as error:
+            raise error.with_traceback(None) from error.__cause__
 
     def unload(self, *what: object) -> int:
         """Take scripts out; all if nothing is named. See `Scripts.unload`."""

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.support.kernels import LINES, Kernel, KernelPool, Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+# How long an example takes is the machine's affair. On CI the examples are hypothesis's fixed ones.
+settings.register_profile("nbproxy", deadline=None)
+settings.load_profile("nbproxy")
 
 
 @pytest.fixture(scope="session")

@@ -162,14 +162,7 @@ class Proxy:
             ConfigError: The port is taken, or an option cannot be used.
             RuntimeError: It should live on the running loop: use `async with`.
         """
-        if self._engine is None:
-            runner = self._make_runner(None)
-            try:
-                wait(runner, self._start())
-            except BaseException:
-                runner.close()
-                self.runner = None
-                raise
+        self._listen(None)
         return self
 
     def stop(self) -> None:
@@ -185,6 +178,17 @@ class Proxy:
             wait(runner, self._stop())
         runner.close()
         self.runner = None
+
+    def _listen(self, fallback: Callable[[], LoopRunner] | None) -> None:
+        if self._engine is not None:
+            return
+        runner = self._make_runner(fallback)
+        try:
+            wait(runner, self._start())
+        except BaseException:
+            runner.close()
+            self.runner = None
+            raise
 
     def _make_runner(self, fallback: Callable[[], LoopRunner] | None) -> LoopRunner:
         placement = self._placement
@@ -265,14 +269,7 @@ class Proxy:
             self.runner.call(self._engine.changed, name, value)
 
     def __enter__(self) -> Self:
-        if self._engine is None:
-            runner = self._make_runner(ThreadRunner)
-            try:
-                wait(runner, self._start())
-            except BaseException:
-                runner.close()
-                self.runner = None
-                raise
+        self._listen(ThreadRunner)
         return self
 
     def __exit__(

@@ -51,7 +51,6 @@ class SocketStream(asyncio.BufferedProtocol):
     Attributes:
         on_lost: Called once when the socket is gone, however it went.
         on_readable: Called when `pending` becomes true while nobody waits in `receive`.
-        bytes_in: Bytes received so far.
     """
 
     transport: asyncio.Transport
@@ -209,7 +208,11 @@ class SocketStream(asyncio.BufferedProtocol):
             if self._paused:
                 self._paused = False
                 self.transport.resume_reading()
-            await self._wait_readable(timeout_s)
+            future = self._reader = self._loop.create_future()
+            try:
+                await self._wait(future, timeout_s)
+            finally:
+                self._reader = None
             if not self._chunks:
                 if self._lost is not None and not self._closing:
                     raise self._lost
@@ -220,8 +223,8 @@ class SocketStream(asyncio.BufferedProtocol):
         self._size = 0
         return data
 
-    async def _wait_readable(self, timeout_s: float) -> None:
-        future = self._reader = self._loop.create_future()
+    async def _wait(self, future: asyncio.Future[None], timeout_s: float) -> None:
+        """Wait for the socket's callbacks, at most so long."""
         deadline = self._loop.time() + timeout_s
         self.deadline = deadline
         if deadline < self._deadlines.soonest:
@@ -229,7 +232,6 @@ class SocketStream(asyncio.BufferedProtocol):
         try:
             await future
         finally:
-            self._reader = None
             self.deadline = NEVER
 
     def take(self) -> bytes:
@@ -257,15 +259,10 @@ class SocketStream(asyncio.BufferedProtocol):
         if not self._congested:
             return
         future = self._writer = self._loop.create_future()
-        deadline = self._loop.time() + timeout_s
-        self.deadline = deadline
-        if deadline < self._deadlines.soonest:
-            self._deadlines.watch(deadline)
         try:
-            await future
+            await self._wait(future, timeout_s)
         finally:
             self._writer = None
-            self.deadline = NEVER
         if self._lost is not None:
             raise self._lost
 

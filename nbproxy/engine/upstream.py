@@ -174,10 +174,6 @@ class Upstream:
             self.discard(found)
         return await self.connect(origin, client, flow)
 
-    def has_idle(self, origin: Origin) -> bool:
-        """Whether `acquire` would probably not have to connect."""
-        return any(c.is_usable for c in self._idle.get(origin, ()))
-
     def release(self, connection: ServerConnection) -> None:
         """Give a connection back after an exchange; it is kept if it can serve again."""
         stream = connection.stream

@@ -7,6 +7,10 @@ for every member. What follows the first `=` after the path is a regular express
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _STEP = re.compile(
     r"""\.(?P<name>[^.\[\]=*]+)"""
@@ -48,3 +52,24 @@ def _step(match: re.Match[str]) -> str | int | None:
         return None
     key = match["single"] if match["single"] is not None else match["double"]
     return re.sub(r"\\(.)", r"\1", key, flags=re.DOTALL)
+
+
+def follow(document: Any, path: tuple[str | int | None, ...]) -> list[Any]:
+    """What stands at a path in a document; several values where it says every member."""
+    values = [document]
+    for step in path:
+        values = [member for value in values for member in _members(value, step)]
+    return values
+
+
+def _members(value: Any, step: str | int | None) -> Iterable[Any]:
+    if isinstance(value, dict):
+        if step is None:
+            return list(value.values())
+        return [value[step]] if isinstance(step, str) and step in value else []
+    if isinstance(value, list):
+        if step is None:
+            return value
+        if isinstance(step, int) and -len(value) <= step < len(value):
+            return [value[step]]
+    return []

@@ -17,6 +17,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, AnyStr, Protocol, TypeGuard
 
+from nbproxy.filters.computed import computed
+from nbproxy.filters.jsonpath import follow
+
 if TYPE_CHECKING:
     from nbproxy.model.flow import Flow, HTTPFlow
     from nbproxy.model.message import Message
@@ -139,8 +142,12 @@ def is_asset(flow: Flow) -> bool:
     """`~a`: the response is a script, style, image or font, by its Content-Type."""
     if not is_http(flow) or flow.response is None:
         return False
-    types = content_types(flow.response)
-    return any(asset in value for value in types for asset in _ASSETS)
+    return any(map(is_asset_type, content_types(flow.response)))
+
+
+def is_asset_type(content_type: bytes) -> bool:
+    """Whether a Content-Type is that of a script, style, image or font."""
+    return any(asset in content_type for asset in _ASSETS)
 
 
 def is_unanswered(flow: Flow) -> bool:
@@ -392,7 +399,7 @@ def json_value(path: tuple[str | int | None, ...], regex: str | None) -> Predica
             if not body:
                 continue
             try:
-                found = _follow(json.loads(body), path)
+                found = follow(json.loads(body), path)
                 if any(search(_shown(value)) is not None for value in found):
                     return True
             except (ValueError, RecursionError):  # not JSON, or nested beyond reading
@@ -402,24 +409,25 @@ def json_value(path: tuple[str | int | None, ...], regex: str | None) -> Predica
     return test
 
 
-def _follow(document: Any, path: tuple[str | int | None, ...]) -> list[Any]:
-    values = [document]
-    for step in path:
-        values = [member for value in values for member in _members(value, step)]
-    return values
+def column_parts(argument: str) -> tuple[str, str]:
+    """Name and pattern of `~col name=regex`; no pattern: whether there is a value."""
+    name, equals, regex = argument.partition("=")
+    return name.strip(), regex if equals else ""
 
 
-def _members(value: Any, step: str | int | None) -> Iterable[Any]:
-    if isinstance(value, dict):
-        if step is None:
-            return list(value.values())
-        return [value[step]] if isinstance(step, str) and step in value else []
-    if isinstance(value, list):
-        if step is None:
-            return value
-        if isinstance(step, int) and -len(value) <= step < len(value):
-            return [value[step]]
-    return []
+def column_value(argument: str) -> Predicate:
+    """`~col`: the value that a column of the user's has for the flow, which a pattern matches.
+
+    Text is searched as it is, everything else as Python prints it.
+    """
+    name, regex = column_parts(argument)
+    search = text_search(regex, re.DOTALL)
+
+    def test(flow: Flow) -> bool:
+        value = computed.value(name, flow)
+        return value is not None and search(str(value)) is not None
+
+    return test
 
 
 def _shown(value: Any) -> str:

@@ -3,8 +3,9 @@
 The parser, the compiler, completion, the documentation and the mask over a frame are all driven by
 `OPERATORS`; a new operator is a new row. A row's class says which argument the operator takes.
 
-`columns` names the columns of the frame from which an operator can be answered; empty means that
-it takes the flow itself. Whether the columns answer it for *every* row is `frame.py`'s business.
+`columns` names the columns from which an operator can be answered; empty means that it takes the
+flow itself. Those that begin with an underscore are not in the frames that users get, but in the
+store. Whether the columns answer it for *every* row is `judging.py`'s business.
 """
 
 from __future__ import annotations
@@ -126,6 +127,7 @@ OPERATORS: tuple[Operator, ...] = (
     FlagOperator(
         name="a",
         meaning="the response is an asset: script, style sheet, image or font",
+        columns=("_response_type",),
         test=matching.is_asset,
     ),
     FlagOperator(
@@ -155,6 +157,7 @@ OPERATORS: tuple[Operator, ...] = (
     FlagOperator(
         name="websocket",
         meaning="it was upgraded to WebSocket",
+        columns=("_websocket",),
         test=matching.is_websocket,
     ),
     FlagOperator(
@@ -184,22 +187,26 @@ OPERATORS: tuple[Operator, ...] = (
     FlagOperator(
         name="replay",
         meaning="it was made by a replay, of a request or of a response",
+        columns=("_replay",),
         test=lambda flow: flow.is_replay is not None,
     ),
     FlagOperator(
         name="replayq",
         meaning="its request was replayed",
+        columns=("_replay",),
         test=lambda flow: flow.is_replay == "request",
     ),
     FlagOperator(
         name="replays",
         meaning="its response was replayed",
+        columns=("_replay",),
         test=lambda flow: flow.is_replay == "response",
     ),
     PatternOperator(
         name="u",
         meaning="URL with the host as the client named it; a pattern alone means the same",
         example="~u /api/",
+        columns=("scheme", "_authority", "path"),
         build=matching.url,
     ),
     PatternOperator(
@@ -238,18 +245,21 @@ OPERATORS: tuple[Operator, ...] = (
         name="t",
         meaning="Content-Type of request or response",
         example="~t json",
+        columns=("_request_type", "_response_type"),
         build=matching.content_type(matching.both),
     ),
     PatternOperator(
         name="tq",
         meaning="Content-Type of the request",
         example="~tq json",
+        columns=("_request_type",),
         build=matching.content_type(matching.request),
     ),
     PatternOperator(
         name="ts",
         meaning="Content-Type of the response",
         example="~ts html",
+        columns=("_response_type",),
         build=matching.content_type(matching.response),
     ),
     PatternOperator(
@@ -281,6 +291,7 @@ OPERATORS: tuple[Operator, ...] = (
         name="dst",
         meaning="host:port of the server, as it was asked for",
         example="~dst :443$",
+        columns=("_destination",),
         build=matching.address(matching.destination),
     ),
     PatternOperator(
@@ -362,6 +373,7 @@ OPERATORS: tuple[Operator, ...] = (
         name="cell",
         meaning="number of the notebook cell that caused it",
         example="~cell 12",
+        columns=("cell",),
         units=COUNT,
         number=matching.cell,
     ),
@@ -371,6 +383,12 @@ OPERATORS: tuple[Operator, ...] = (
         example="~since 10m",
         columns=("time",),
         moment=matching.began,
+    ),
+    PatternOperator(
+        name="col",
+        meaning="a column of your own (nbproxy.column): its name, and what its value matches",
+        example="~col user_id=^17$",
+        build=matching.column_value,
     ),
     JSONOperator(
         name="json",

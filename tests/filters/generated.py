@@ -49,7 +49,8 @@ def _decorated(draw: st.DrawFn) -> HTTPFlow:
     flow.marked = draw(st.sampled_from(["", ":default:", "\ud800"]))
     flow.comment = draw(_text | st.sampled_from(["a\nb", "\udc80x"]))
     flow.is_replay = draw(st.sampled_from([None, "request", "response"]))
-    flow.metadata = draw(st.dictionaries(st.sampled_from(["cell", "a"]), st.none() | st.integers()))
+    number = st.integers(-(2**60), 2**60)  # what columns hold
+    flow.metadata = draw(st.dictionaries(st.sampled_from(["cell", "a"]), st.none() | number))
     flow.client_conn.peername = draw(
         st.none() | st.sampled_from([("127.0.0.1", 5), ("::1", 5), ("client", 80)])
     )

@@ -1,13 +1,16 @@
 """The mask over a frame gives exactly the rows that the filter accepts one by one."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbproxy.errors import FilterError
 from nbproxy.filters import mask, parse
+from nbproxy.filters.computed import computed
 from nbproxy.filters.operators import BY_NAME, OPERATORS, PatternOperator
+from nbproxy.store.dtypes import BACKENDS
 from nbproxy.store.frame import frame_of
 from nbproxy.store.schema import COLUMNS
 from tests.filters.flows import RelayFlow, http
@@ -143,9 +146,10 @@ def test_rows_that_are_not_http():
     df = frame_of(flows)
     relay = RelayFlow("tcp")
     text = [column.name for column in COLUMNS if column.kind == "str"]
-    df.loc[relay.id] = df.iloc[2]
-    df.loc[relay.id, text] = None
-    df.loc[relay.id, ["comment", "marked"]] = ""
+    row = df.iloc[[2]].set_axis([relay.id])
+    row[text] = None
+    row[["comment", "marked"]] = ""
+    df = pd.concat([df, row.astype(df.dtypes)])
     flows.append(relay)
     for source in ("~http", "~tcp", "~udp", "!~q", "~s", "~m .", '~comment ""', "~e"):
         check(source, flows, df)
@@ -155,9 +159,29 @@ def test_missing_columns_cost_time_but_change_nothing():
     flows = some_flows()
     df = frame_of(flows)
     for operator in OPERATORS:
-        for name in operator.columns:
+        for name in df.columns.intersection(operator.columns):
             check(operator.example, flows, df.drop(columns=name))
     assert len(check("~c 404", flows, df[["method"]])) == 5
+
+
+def test_columns_of_a_user_are_not_taken_for_the_stores():
+    flows = some_flows()
+    df = frame_of(flows)
+    df["_response_type"] = "image/png"
+    df["_websocket"] = True
+    assert len(check("~a | ~websocket", flows, df)) == 5
+
+
+def test_columns_that_users_define_are_left_to_the_flow():
+    flows = some_flows()
+    df = frame_of(flows)
+    df["own"] = "x"
+    assert check("~col own=x", flows, df) == []
+    computed.set("own", lambda flow: flow.request.method)
+    try:
+        assert len(check("~col own=post", flows, df)) == 5
+    finally:
+        computed.remove("own")
 
 
 def test_an_empty_frame():
@@ -170,6 +194,18 @@ def test_arrow_dtypes():
     df["time"] = df["time"].astype("timestamp[us, tz=UTC][pyarrow]")
     for source in FROM_COLUMNS:
         assert check(source, flows, df) == []
+
+
+def test_other_dtypes_and_text_that_is_made_late():
+    flows = some_flows() * 60
+    for count, flow in enumerate(flows[5:]):
+        flows[5 + count] = http(method=flow.request.method, status=404, times=(1000.0, None, None))
+    for backend in BACKENDS:
+        df = frame_of(flows, dtype_backend=backend)
+        for source in FROM_COLUMNS:
+            assert check(source, flows, df.copy()) == []
+        category = df.astype({"method": "category", "comment": "object"})
+        assert check("~m POST | ~comment odd", flows, category) == []
 
 
 def test_rows_in_another_order_and_a_part_of_them():
@@ -187,8 +223,9 @@ def test_the_clock_stands_still_during_one_call():
 
 def test_columns_named_by_the_table_are_those_that_decide():
     flows = some_flows()
+    df = frame_of(flows)
     for operator in OPERATORS:
-        if operator.name != "all" and not operator.columns:
+        if operator.name not in ("all", "col") and not set(operator.columns) & set(df.columns):
             assert len(check(operator.example, flows)) == 5
     assert BY_NAME["d"].columns == ("host",)
 

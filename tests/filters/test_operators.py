@@ -5,12 +5,12 @@ import re
 from nbproxy.filters import parse
 from nbproxy.filters.operators import BY_NAME, OPERATORS, describe
 from nbproxy.filters.tree import leaves
-from nbproxy.store.schema import COLUMNS
+from nbproxy.store.schema import COLUMNS, HIDDEN
 
 SPECIFIED = (
     "all a e q s http websocket tcp udp dns marked replay replayq replays "
     "u d m h hq hs t tq ts b bq bs src dst meta marker comment c "
-    "size sizeq sizes dur ttfb since cell any json"
+    "size sizeq sizes dur ttfb since cell any json col"
 )
 
 
@@ -27,7 +27,7 @@ def test_every_example_uses_its_operator():
 
 
 def test_columns_are_columns_of_the_frame():
-    names = {column.name for column in COLUMNS}
+    names = {column.name for column in (*COLUMNS, *HIDDEN)}
     for operator in OPERATORS:
         assert set(operator.columns) <= names
 

@@ -1,0 +1,126 @@
+"""Columns of the user's own: in frames, for the past and for what comes, and in filters."""
+
+import pytest
+
+import nbproxy
+from nbproxy.filters.computed import computed
+from nbproxy.store import Flows, Store
+from tests.store.flow_factory import answer, end, new_flow
+
+
+@pytest.fixture(autouse=True)
+def no_columns():
+    yield
+    for name in list(nbproxy.columns):
+        del nbproxy.columns[name]
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(directory=tmp_path)
+    yield store
+    store.close()
+
+
+def record(store, path="/", **kwargs):
+    flow = new_flow(path)
+    store.opened(flow)
+    answer(flow, **kwargs)
+    end(flow)
+    store.closed(flow)
+    return flow
+
+
+def test_for_the_past_and_for_what_comes(store):
+    flows = Flows(store)
+    for i in range(600):
+        record(store, f"/{i}")
+    store.flush()
+    calls = []
+
+    @nbproxy.column("number")
+    def number(flow):
+        calls.append(flow.id)
+        return int(flow.request.path[1:])
+
+    assert flows.df.number.tolist() == list(range(600))
+    record(store, "/600")
+    store.flush()
+    assert flows.df.number.tolist() == list(range(601))
+    assert flows.df.number.dtype == "Int64"
+    assert sorted(calls) == [flow.id for flow in flows]  # once a flow
+    assert number(flows[3]) == 3
+    assert flows.filter("~c 200").df.number.sum() == sum(range(601))
+
+
+def test_a_flow_under_way_and_one_that_is_changed(store):
+    flows = Flows(store)
+    nbproxy.column("code", lambda flow: flow.response and flow.response.status_code)
+    live = new_flow()
+    store.opened(live)
+    assert flows.df.code.isna().all()
+    answer(live, 404)
+    end(live)
+    store.closed(live)
+    assert flows.df.code.tolist() == [404]
+    live.response.status_code = 200
+    live.comment = "changed"
+    assert flows.df.code.tolist() == [200]
+
+
+def test_another_function_and_none(store):
+    flows = Flows(store)
+    record(store, "/a")
+    nbproxy.column("it", lambda flow: 1)
+    assert flows.df.it.tolist() == [1]
+    nbproxy.columns["it"] = lambda flow: flow.request.path
+    assert flows.df.it.tolist() == ["/a"]
+    assert flows.df.it.dtype == flows.df.path.dtype
+    assert list(nbproxy.columns) == ["it"]
+    del nbproxy.columns["it"]
+    assert "it" not in flows.df
+    assert repr(nbproxy.columns) == "<Columns: none>"
+    with pytest.raises(KeyError):
+        del nbproxy.columns["it"]
+
+
+def test_what_fails_is_missing_and_told_once(store, capsys):
+    flows = Flows(store)
+    for path in ("/1", "/x", "/y"):
+        record(store, path)
+
+    @nbproxy.column("number")
+    def number(flow):
+        return int(flow.request.path[1:])
+
+    assert flows.df.number.isna().tolist() == [False, True, True]
+    told = capsys.readouterr().err
+    assert told.count("the column 'number' failed") == 1
+    assert "return int(flow.request.path[1:])" in told
+    assert "nbproxy/filters" not in told
+    assert repr(nbproxy.columns) == "<Columns: number (2 failures)>"
+
+
+@pytest.mark.parametrize("count", [10, 3000])
+def test_in_filters(store, count):
+    nbproxy.column("user", lambda flow: int(flow.request.path[1:]) % 10 or None)
+    flows = Flows(store)
+    for i in range(count):
+        record(store, f"/{i}")
+    store.flush()
+    assert len(flows.filter("~col user")) == count * 9 // 10
+    assert len(flows.filter("~col user=^7$")) == count // 10
+    assert len(flows.filter("!~col user=^7$ & ~c 200")) == count * 9 // 10
+    assert len(flows.filter("~col nothing=7")) == 0
+
+
+def test_names_that_cannot_be():
+    for name in ("a b", "class", "_x", ""):
+        with pytest.raises(ValueError, match="cannot be a column's name"):
+            nbproxy.column(name)
+    for name in ("path", "id", "flow"):
+        with pytest.raises(ValueError, match="already"):
+            nbproxy.column(name)
+    with pytest.raises(TypeError, match="function of a flow"):
+        nbproxy.column("ok", 5)
+    assert len(computed) == 0

@@ -1,34 +1,45 @@
 """Saved flows as live ones: `nbproxy.open(...)` gives `Flows`, `save` writes them.
 
 Ties files to the store, neither of which knows the other: what is read gets a store of its own,
-ids of this process, and so a frame, filters and slices. Large bodies go where large bodies of
-live flows go.
+ids of this process, and so a frame, filters and slices. A capture is read where it lies, also while
+another process records to it; of other files a few thousand flows are kept in memory, and more go
+to a private capture.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from nbproxy.errors import FormatError
-from nbproxy.formats import read_files, save_flows
+from nbproxy.formats import find, read_files, save_flows
 from nbproxy.model.masking import default_masker
-from nbproxy.store.store import Store
+from nbproxy.scripts.progress import progress
+from nbproxy.store import captures
+from nbproxy.store.saved_file import is_capture
+from nbproxy.store.session import Reader, write_capture
+from nbproxy.store.store import IN_MEMORY, Store
 from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from nbproxy.model.flow import HTTPFlow
+    from nbproxy.store.captures import Captures
+
+#: The end of a capture's name, and the name of its format.
+CAPTURE = "nbproxy"
 
 
 def open(*paths: str | os.PathLike[str], strict: bool = False) -> Flows:  # noqa: A001 - its public name
     """The flows of files, in the order of the files and of the flows in them.
 
-    Each is a mitmproxy file of any version since 0.11, or a HAR (plain or compressed); that is
-    found out by looking inside. The id that a flow has in the file is
-    `flow.metadata["original_id"]`. TCP, UDP and DNS flows are left out, with a warning that says
-    how many.
+    Each is a capture of ours (`.nbproxy`), a mitmproxy file of any version since 0.8, or a HAR
+    (plain or compressed); that is found out by looking inside. A capture may be one that another
+    process is recording to: the flows are those that are in it now. The id that a flow has in a
+    mitmproxy file is `flow.metadata["original_id"]`. TCP, UDP and DNS flows are left out, with a
+    warning that says how many.
 
     Args:
         *paths: Names of files, or patterns such as `captures/*.mitm`.
@@ -36,7 +47,8 @@ def open(*paths: str | os.PathLike[str], strict: bool = False) -> Flows:  # noqa
             place are given, and a `UserWarning` names file and place.
 
     Raises:
-        FormatError: A file is damaged, and `strict` is set or there is not one flow to give.
+        FormatError: A file is damaged, and `strict` is set or there is not one flow to give; or a
+            capture was written by a newer version.
         OSError: A file is not there, or cannot be read.
 
     Example:
@@ -45,14 +57,34 @@ def open(*paths: str | os.PathLike[str], strict: bool = False) -> Flows:  # noqa
     if not paths:
         raise TypeError("open() takes the name of at least one file")
     __tracebackhide__ = True  # IPython then shows the user's line, not ours
-    store = Store()
     try:
-        for flow in read_files(paths, strict=strict, stacklevel=3):
+        files = find(paths)
+        if len(files) == 1 and is_capture(files[0]):
+            reader = Reader(files[0])
+            return Flows(Store.over(reader, reader.ids()))
+        store = Store(in_memory=IN_MEMORY)
+        for flow in _read(files, strict=strict):
             store.opened(flow)
             store.closed(flow)
     except (FormatError, OSError) as error:
         raise error.with_traceback(None) from None
     return Flows(store)
+
+
+def _read(files: list[Path], *, strict: bool) -> Iterator[HTTPFlow]:
+    """The flows of several files, of ours and of others."""
+    others: list[Path] = []
+    for path in files:
+        if not is_capture(path):
+            others.append(path)
+            continue
+        if others:
+            yield from read_files(others, strict=strict, stacklevel=4)
+            others = []
+        reader = Reader(path)
+        yield from Store.over(reader, reader.ids()).each(reader.ids())
+    if others:
+        yield from read_files(others, strict=strict, stacklevel=4)
 
 
 def save(
@@ -66,9 +98,9 @@ def save(
 
     Args:
         flows: Which; live ones are written as far as they have got.
-        path: Where. Its end says the format: `.mitm` (mitmproxy 11 and later reads it), `.har`,
-            `.curl.sh` (a shell script).
-        format: "mitm", "har" or "curl", whatever the name.
+        path: Where. Its end says the format: `.nbproxy` (a capture: SQLite), `.mitm` (mitmproxy 11
+            and later reads it), `.har`, `.curl.sh` (a shell script).
+        format: "nbproxy", "mitm", "har" or "curl", whatever the name.
         secrets: "mask" replaces credentials, cookies and tokens in a HAR; "keep" writes all.
 
     Returns:
@@ -81,7 +113,31 @@ def save(
     if secrets not in {"keep", "mask"}:
         raise ValueError(f"secrets is 'keep' or 'mask', not {secrets!r}")
     masker = default_masker() if secrets == "mask" else None
+    if isinstance(flows, Flows):
+        flows = progress(flows, "flows")
+    if format == CAPTURE or (format is None and str(path).endswith(f".{CAPTURE}")):
+        if masker is not None:
+            raise ValueError("secrets can be masked in a HAR only")
+        return write_capture(flows, Path(path).expanduser())
     return save_flows(flows, path, format, masker=masker)
 
 
+def recover(directory: str | os.PathLike[str] | None = None) -> Captures:
+    """Captures that kernels and programs have left behind which ended without closing them.
+
+    Args:
+        directory: The folder of private captures; by default that of the option `capture_dir`.
+
+    Returns:
+        A sequence, the newest first: `recover()[0].open()` gives its flows, `.save(path)` keeps it,
+        `.delete()` removes it.
+    """
+    return captures.recover(None if directory is None else Path(directory).expanduser())
+
+
+def _open_capture(path: Path) -> Any:
+    return open(path)
+
+
+captures.Capture.opener = staticmethod(_open_capture)
 Flows.saver = staticmethod(save)

@@ -2,7 +2,7 @@
 
 | module | reads | writes |
 |---|---|---|
-| `mitm` | mitmproxy 0.11 to 12 | the current version |
+| `mitm` | mitmproxy 0.8 to 12 | the current version |
 | `har` | HAR 1.1 and 1.2, plain, zlib, gzip, zip | HAR 1.2 |
 | `curl`, `python_code` | | one request as a command, as code |
 

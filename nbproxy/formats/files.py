@@ -214,18 +214,31 @@ def save_flows(
         raise ValueError(f"{kind!r} is not a format to write: 'mitm', 'har' or 'curl'")
     if masker is not None and kind != "har":
         raise ValueError("secrets can be masked in a HAR only")
-    flows = list(flows)
+    counted = _Counted(flows)
     notes = Notes()
-    with _Replacement(Path(path).expanduser()) as file:
+    with Replacement(Path(path).expanduser()) as file:
         if kind == "mitm":
-            mitm.write(flows, file, notes)
+            mitm.write(counted, file, notes)
         elif kind == "har":
-            har.write(sorted(flows, key=_started), file, notes, masker=masker)
+            har.write(sorted(counted, key=_started), file, notes, masker=masker)
         else:
-            _write_curl(flows, file, notes)
+            _write_curl(counted, file, notes)
     if str(notes):
         warnings.warn(f"{path}: {notes}", UserWarning, stacklevel=3)
-    return len(flows) - notes.not_read
+    return counted.count - notes.not_read
+
+
+class _Counted:
+    """Flows that pass one by one, counted."""
+
+    def __init__(self, flows: Iterable[HTTPFlow]) -> None:
+        self._flows = flows
+        self.count = 0
+
+    def __iter__(self) -> Iterator[HTTPFlow]:
+        for flow in self._flows:
+            self.count += 1
+            yield flow
 
 
 def _started(flow: HTTPFlow) -> float:
@@ -243,7 +256,7 @@ def _write_curl(flows: Iterable[HTTPFlow], file: BinaryIO, notes: Notes) -> None
             file.write(command.encode() + b"\n")
 
 
-class _Replacement:
+class Replacement:
     """A file that takes the place of another one when all is written."""
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""mitmproxy's files of flows: every version since 0.11 is read, the current one is written.
+"""mitmproxy's files of flows: every version since 0.8 is read, the current one is written.
 
 A file is one typed netstring a flow (`nbproxy.formats.tnetstring`), so that flows can be appended
 to it, and what stands before a damaged place can be read. A flow is brought to the current layout
@@ -15,6 +15,7 @@ blank (RFC 9112, 5.2), so that a flow that is sent again has the fields that it 
 
 from __future__ import annotations
 
+import io
 import re
 import uuid
 from collections import OrderedDict
@@ -54,6 +55,7 @@ _NAMESPACE: Final = uuid.uuid4()  # ids of this process's own flows and connecti
 _FOREIGN: Final = uuid.UUID("5f6e6270-726f-7879-8000-666f72656967")
 _MAX_OWN_NUMBER: Final = 2**64  # what is above is a UUID as a number
 _SHARED: Final = 256
+_REMEMBERED: Final = 50_000  # ids that a writer knows: copies follow their originals sooner
 # What mitmproxy's reader takes in these places; anything else would end its reading.
 _TLS_VERSIONS: Final = frozenset(
     {"SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", "DTLSv0.9", "DTLSv1", "DTLSv1.2", "QUICv1"}
@@ -102,6 +104,22 @@ def read(file: Readable, notes: Notes | None = None) -> Iterator[HTTPFlow]:
             notes.leave_out(f"{kind.upper()} flow")
         else:
             yield flow
+
+
+def from_state(state: State) -> HTTPFlow:
+    """The flow that a state of any version stands for; the inverse of `to_state`.
+
+    Raises:
+        FormatError: It is no state of an HTTP flow.
+    """
+    try:
+        raw = tnetstring.write(state)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"this is no state of a flow: {error}") from None
+    flows = list(read(io.BytesIO(raw)))
+    if not flows:
+        raise FormatError("this is no state of an HTTP flow")
+    return flows[0]
 
 
 def _kind(state: State) -> str:
@@ -402,7 +420,7 @@ class Writer:
     def __init__(self, file: Writable, notes: Notes | None = None) -> None:
         self._file = file
         self._notes = Notes() if notes is None else notes
-        self._ids: set[str] = set()
+        self._ids: OrderedDict[str, None] = OrderedDict()
 
     def write(self, flow: HTTPFlow) -> None:
         """Append a flow, in one piece.
@@ -414,7 +432,9 @@ class Writer:
         # mitmproxy keeps the first of two flows with one id: a copy and its original are two
         if state["id"] in self._ids:
             state["id"] = str(uuid.uuid4())
-        self._ids.add(state["id"])
+        self._ids[state["id"]] = None
+        if len(self._ids) > _REMEMBERED:
+            self._ids.popitem(last=False)
         self._file.write(tnetstring.write(state))
 
 

@@ -2,7 +2,7 @@
 
 A flow in a file is a dictionary that names the version of its layout: until 2.0 the program's
 version as a list, later a number of its own. Each step here is one change of the layout; they are
-applied in turn. Files of 0.10 and older were never convertible and are refused.
+applied in turn. Those of 0.8 to 0.10, which no mitmproxy can convert, come first.
 
 Whether a text stands as bytes or as text changed with nearly every version and is left to
 `nbproxy.formats.mitm`, which takes both everywhere.
@@ -15,6 +15,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from nbproxy.errors import FormatError
+from nbproxy.formats.pem import pem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ Version: TypeAlias = "int | tuple[int, ...]"
 CURRENT: Final = 21
 """What mitmproxy 11 and 12 write, and so do we."""
 
-OLDEST: Final = (0, 11)
+OLDEST: Final = (0, 8)
 
 _MAX_HANDSHAKES: Final = 1000
 _NAMESPACE: Final = uuid.UUID("5f6e6270-726f-7879-8000-636f6e6e6563")
@@ -163,6 +164,51 @@ def _messages(state: State) -> list[State]:
 
 def _rename(state: State, old: str, new: str, default: Any = None) -> None:
     state[new] = state.pop(old, default)
+
+
+def _to_09(state: State) -> None:
+    """Messages of 0.8 had one time, and no version."""
+    for message in _messages(state):
+        message["timestamp_start"] = message["timestamp_end"] = message.pop("timestamp")
+        message["httpversion"] = (1, 1)
+    if (response := state.get("response")) is not None:
+        response["cert"] = pem_of(der) if (der := response.pop("der_cert", None)) else None
+
+
+def _to_011(state: State) -> None:
+    """A flow becomes what holds request, response and connections; they hung on the request."""
+    request, response = state["request"], state.get("response")
+    client = request.pop("client_conn")
+    connected = request.pop("tcp_setup_timestamp", None)
+    secured = request.pop("ssl_setup_timestamp", None)
+    ip = request.pop("ip", None)
+    encrypted = _text(request["scheme"]) == "https"
+    source = client["address"] if client is not None else (ip, 0) if ip else None
+    request.update(form_in=b"relative", is_replay=client is None)
+    state.update(
+        type="http",
+        id=_new_id("flow", request["timestamp_start"], request["host"], request["path"]),
+        intercepted=False,
+        client_conn={
+            "address": source,
+            "clientcert": None,
+            "ssl_established": encrypted,
+            "timestamp_start": None,
+            "timestamp_end": None,
+            "timestamp_ssl_setup": None,
+        },
+        server_conn={
+            "address": (request["host"], request["port"]),
+            "source_address": None,
+            "cert": None if response is None else response.pop("cert", None),
+            "sni": request["host"] if encrypted else None,
+            "ssl_established": encrypted,
+            "timestamp_start": connected,
+            "timestamp_end": None,
+            "timestamp_tcp_setup": connected,
+            "timestamp_ssl_setup": secured,
+        },
+    )
 
 
 def _to_014(state: State) -> None:
@@ -366,6 +412,9 @@ def _stand_in(record: State) -> State:
 
 
 _STEPS: Final[dict[Version, tuple[Version, Callable[[State], None] | None]]] = {
+    (0, 8): ((0, 9), _to_09),
+    (0, 9): ((0, 10), None),
+    (0, 10): ((0, 11), _to_011),
     (0, 11): ((0, 12), None),
     (0, 12): ((0, 13), None),
     (0, 13): ((0, 14), _to_014),

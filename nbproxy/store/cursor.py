@@ -2,25 +2,22 @@
 
 A cursor belongs to one reader. Whoever records flows only leaves marks on it, in constant time and
 without a lock; the reader collects them when it wants to know. A flow that is still under way is
-given again on each look until it is over, whether it was marked or not.
+given again on each look until it is over, whether it was marked or not. All is said in ids: the
+flows themselves may be on disk.
 
 Theory of operation. Ids grow, so "new" is "id not below `below`": a fresh flow needs no mark at
 all. A flow below that line is marked when it changes. `collect` moves the line *before* it reads
-the list, so a change can be seen twice but never be missed; the readers' updates are idempotent.
+the ids, so a change can be seen twice but never be missed; the readers' updates are idempotent.
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from nbproxy.model.flow import HTTPFlow
-
-by_id = attrgetter("id")
+    from collections.abc import Callable, Iterable
 
 
 class Cursor:
@@ -38,8 +35,8 @@ class Cursor:
         self.below = -1
         self.cleared = False
         self.removed: set[int] = set()
-        self._marked: dict[int, HTTPFlow] = {}
-        self._unfinished: dict[int, HTTPFlow] = {}
+        self._marked: set[int] = set()
+        self._unfinished: set[int] = set()
         self._retired = False
 
     @property
@@ -51,18 +48,17 @@ class Cursor:
         """Its reader is gone: keep nothing from now on. Called by the garbage collector."""
         self._retired = True
         self.below = -1
-        self._marked = {}
-        self._unfinished = {}
+        self._marked = set()
+        self._unfinished = set()
 
-    def mark(self, flow: HTTPFlow) -> None:
+    def mark(self, number: int) -> None:
         """Note that a flow changed; nothing to note if it was never given out."""
-        if flow.id < self.below:
-            self._marked[flow.id] = flow
+        if number < self.below:
+            self._marked.add(number)
 
-    def mark_all(self, flows: Iterable[HTTPFlow]) -> None:
+    def mark_all(self, numbers: Iterable[int]) -> None:
         """Note these, given out or not: a reader could not make use of them."""
-        for flow in flows:
-            self._marked[flow.id] = flow
+        self._marked.update(numbers)
 
     def forget(self, ids: Iterable[int] | None) -> None:
         """Flows were removed from the store: these, or all. The store's lock is held."""
@@ -73,32 +69,34 @@ class Cursor:
             self._unfinished.clear()
             return
         for number in ids:
-            self._marked.pop(number, None)
-            self._unfinished.pop(number, None)
+            self._marked.discard(number)
+            self._unfinished.discard(number)
             if number < self.below:
                 self.removed.add(number)
 
-    def collect(self, flows: list[HTTPFlow]) -> tuple[list[HTTPFlow], list[HTTPFlow]]:
+    def collect(
+        self, ids: array[int], live: Callable[[], Iterable[int]]
+    ) -> tuple[array[int], list[int]]:
         """What is new, and what may have changed; the store's lock is held.
 
         Args:
-            flows: The store's flows in the order of ids; it may grow meanwhile.
+            ids: Of the store's flows, ascending; it may grow meanwhile.
+            live: Gives the ids of flows that are under way.
 
         Returns:
-            Flows never given out before, and others in any order, both without repetition.
+            Ids never given out before, and others, both ascending and without repetition.
         """
         again = self._unfinished
         for _ in range(len(self._marked)):  # what is marked meanwhile waits for the next look
-            number, flow = self._marked.popitem()
-            again[number] = flow
+            again.add(self._marked.pop())
         old = self.below
-        fresh: list[HTTPFlow] = []
-        if flows and flows[-1].id >= old:
-            self.below = line = flows[-1].id + 1
-            start = bisect_left(flows, old, key=by_id)
-            fresh = [flow for flow in flows[start:] if old <= flow.id < line]
-        changed = list(again.values())
-        # read before the flow's values are: one that ends in between is looked at once too often
-        self._unfinished = {flow.id: flow for flow in changed if flow.live}
-        self._unfinished.update((flow.id, flow) for flow in fresh if flow.live)
+        fresh: array[int] = array("q")
+        if ids and ids[-1] >= old:
+            self.below = line = ids[-1] + 1
+            fresh = ids[bisect_left(ids, old) :]
+            while fresh[-1] >= line:  # appended since
+                fresh.pop()
+        changed = sorted(again)
+        # read before the flows' values are: one that ends in between is looked at once too often
+        self._unfinished = {number for number in live() if number < self.below}
         return fresh, changed

@@ -11,7 +11,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from nbproxy.store.schema import COLUMNS, Column
+from nbproxy.store.schema import COLUMNS, HIDDEN, Column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,8 +39,8 @@ def _try(value: Callable[[HTTPFlow], Any], flow: HTTPFlow) -> Any:
 
 
 def read_rows(flows: Sequence[HTTPFlow]) -> dict[str, list[Any]]:
-    """The values of all columns, by name."""
-    return {column.name: read_column(column, flows) for column in COLUMNS}
+    """The values of all columns, by name; those that only filters ask are among them."""
+    return {column.name: read_column(column, flows) for column in (*COLUMNS, *HIDDEN)}
 
 
 def clean_text(value: Any) -> str | None:

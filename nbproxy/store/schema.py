@@ -3,6 +3,10 @@
 A row is a flow, the index is `flow.id`. A column is a name, a kind (which settles its dtype), what
 it means, and a function that reads its value off a flow. Nothing here needs pandas.
 
+`COLUMNS` are those of the frames that users get. `HIDDEN` are not in there: they are what filters
+ask beside, so that most of them can be answered without the flows themselves. Their names begin
+with an underscore.
+
 | kind | dtype in pandas | missing |
 |---|---|---|
 | str | `str` (Arrow storage) | NaN: there is no such thing (yet) |
@@ -10,6 +14,12 @@ it means, and a function that reads its value off a flow. Nothing here needs pan
 | nullable int | `Int64` | `<NA>` |
 | float | `float64` | NaN |
 | time | `datetime64[us, UTC]` | NaT |
+| nullable bool | `boolean` | `<NA>` |
+| naive time | `datetime64[us]` | NaT |
+| object | `object` | None |
+| missing | `object` | all are None |
+
+The last four are only for columns that users add.
 """
 
 from __future__ import annotations
@@ -20,13 +30,27 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nbproxy.model.connection import format_address
 from nbproxy.model.escape import visible
+from nbproxy.model.headers import Headers
+from nbproxy.model.message import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nbproxy.model.flow import HTTPFlow
+    from nbproxy.model.message import Message
 
-Kind = Literal["str", "int", "nullable int", "float", "bool", "time"]
+Kind = Literal[
+    "str",
+    "int",
+    "nullable int",
+    "float",
+    "bool",
+    "nullable bool",
+    "time",
+    "naive time",
+    "object",
+    "missing",
+]
 
 INDEX = "id"
 
@@ -107,6 +131,11 @@ def _tls(flow: HTTPFlow) -> bool:
 def _error(flow: HTTPFlow) -> str | None:
     error = flow.error
     return None if error is None else error.msg
+
+
+def _noted(flow: HTTPFlow, name: str) -> Any:
+    metadata = flow._metadata  # noqa: SLF001 - asking `metadata` would make one
+    return None if metadata is None else metadata.get(name)
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -191,4 +220,99 @@ COLUMNS: tuple[Column, ...] = (
     Column("intercepted", "bool", "", "Whether it is held now.", lambda flow: flow.intercepted),
     Column("marked", "str", "", 'Its mark, "" for none.', lambda flow: flow.marked),
     Column("comment", "str", "", 'Its comment, "" for none.', lambda flow: flow.comment),
+    Column(
+        "cell",
+        "nullable int",
+        "",
+        "Number of the notebook's cell that asked; <NA> if no cell of this kernel did.",
+        lambda flow: _noted(flow, "cell"),
+    ),
+    Column(
+        "line",
+        "nullable int",
+        "",
+        "The line of that cell that was run; <NA> if it is not known.",
+        lambda flow: _noted(flow, "line"),
+    ),
+    Column(
+        "function",
+        "str",
+        "",
+        "The notebook's function that asked; missing if it was no function's code.",
+        lambda flow: _noted(flow, "function"),
+    ),
+)
+
+
+# -- what filters ask
+
+
+def _authority(flow: HTTPFlow) -> str:
+    request = flow.request
+    named = [v for n, v in request.headers.fields if len(n) == 4 and n.lower() == b"host"]
+    if len(named) == 1 and named[0].isascii():
+        return named_authority(request.scheme, request.host, request.port, named[0])
+    path = "" if request.path == "*" else request.path  # see `model.url.unparse`
+    whole = request.pretty_url
+    return whole[len(request.scheme) + 3 : len(whole) - len(path)]
+
+
+@lru_cache(maxsize=4096)
+def named_authority(scheme: str, host: str, port: int, named: bytes) -> str:
+    """What `pretty_url` has, by the Host field."""
+    request = Request("GET", scheme, host, port, "", headers=Headers([(b"host", named)]))
+    return request.pretty_url[len(scheme) + 3 :]
+
+
+def _field_type(message: Message | None) -> str | None:
+    """The Content-Type field as it is; U+FFFD, which decides nothing, if there are several."""
+    found = None
+    for name, value in () if message is None else message.headers.fields:
+        if len(name) == 12 and name.lower() == b"content-type":
+            if found is not None:
+                return "\ufffd"
+            found = value.decode("latin-1")
+    return found
+
+
+def _destination(flow: HTTPFlow) -> str | None:
+    address = flow.server_conn.address
+    return None if address is None else f"{address[0]}:{address[1]}"
+
+
+HIDDEN: tuple[Column, ...] = (
+    Column(
+        "_authority", "str", "", "What stands between `://` and path in `pretty_url`.", _authority
+    ),
+    Column(
+        "_request_type",
+        "str",
+        "",
+        "The request's Content-Type field; missing without one, U+FFFD if there are several.",
+        lambda flow: _field_type(flow.request),
+    ),
+    Column(
+        "_response_type",
+        "str",
+        "",
+        "The response's Content-Type field, likewise.",
+        lambda flow: _field_type(flow.response),
+    ),
+    Column(
+        "_destination", "str", "", "The server as it was asked for, with its port.", _destination
+    ),
+    Column(
+        "_websocket",
+        "bool",
+        "",
+        "Whether it was upgraded to WebSocket.",
+        lambda flow: flow.websocket is not None,
+    ),
+    Column(
+        "_replay",
+        "str",
+        "",
+        '"request" or "response" if that was replayed; else missing.',
+        lambda flow: flow.is_replay,
+    ),
 )

@@ -2,21 +2,26 @@
 
 A `Flows` is live: what passes later is in it. Slices are not: they keep what they had. A filtered
 one remembers what matched; on each look only what is new or changed is asked about again.
+
+Views hold ids; flows are fetched from the store when somebody wants one, some hundred at a time
+where all are gone through.
 """
 
 from __future__ import annotations
 
 import weakref
-from bisect import bisect_left, insort
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, overload
 
+from nbproxy.analysis import Analysis
 from nbproxy.filters import parse
-from nbproxy.store.cursor import by_id
+from nbproxy.filters.filter import Filter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import TypeAlias
 
     import pandas as pd
@@ -27,10 +32,16 @@ if TYPE_CHECKING:
 
     Predicate: TypeAlias = Callable[[HTTPFlow], Any]
 
-_DIRECT_ROWS = 1000  # up to so many flows, reading them anew is cheaper than finding their rows
+_FEW: Final = 1000
+"""Slices of up to so many flows hold them in memory: they survive their removal from the store."""
+
+_MANY: Final = 2000
+"""So many flows to ask about at once are asked by columns first, as far as these can say."""
+
+_CHUNK: Final = 256
 
 
-class Flows(Sequence["HTTPFlow"]):
+class Flows(Analysis, Sequence["HTTPFlow"]):
     """A live view of a store's flows, in the order of their ids.
 
     Positions count from 0 at the oldest flow that is here, negative ones from the newest; `by_id`
@@ -39,6 +50,7 @@ class Flows(Sequence["HTTPFlow"]):
     Args:
         store: Where the flows are.
         filter: A filter expression, or a function of a flow that says whether it belongs here.
+        since: With a filter: flows with smaller ids do not belong here, and are not asked about.
 
     Raises:
         FilterError: The expression does not parse.
@@ -51,17 +63,33 @@ class Flows(Sequence["HTTPFlow"]):
     saver: ClassVar[Callable[..., int] | None] = None
     """What `save` calls. `nbproxy.saved` sets it: the store knows no files."""
 
+    framed: ClassVar[Callable[..., object] | None] = None
+    """Told of each store of which a frame is given out. `nbproxy.proxy` sets it: for `df.flow`."""
+
     runner: ClassVar[Callable[..., Changed] | None] = None
     """What `run` calls. `nbproxy.proxy` sets it: the store knows no scripts."""
 
-    def __init__(self, store: Store, filter: str | Predicate | None = None) -> None:  # noqa: A002 - mitmproxy's word
+    replayer: ClassVar[Callable[..., Any] | None] = None
+    """What `replay` calls. `nbproxy.proxy` sets it: the store sends nothing."""
+
+    def __init__(
+        self,
+        store: Store,
+        filter: str | Predicate | None = None,  # noqa: A002 - mitmproxy's word
+        *,
+        since: int = 0,
+    ) -> None:
         self.store = store
         self.expression = _name(filter)
-        self._matching = None if filter is None else _Matching(store, _predicate(filter))
+        self._matching = None if filter is None else _Matching(store, _predicate(filter), since)
 
-    def _now(self) -> Sequence[HTTPFlow]:
-        """The flows as they are; not to be changed."""
-        return self.store.flows if self._matching is None else self._matching.catch_up()
+    def _ids(self) -> Sequence[int]:
+        """The ids as they are now, ascending (but those of a slice); not to be changed."""
+        return self.store.ids if self._matching is None else self._matching.catch_up()
+
+    def _fetch(self, number: int) -> HTTPFlow | None:
+        """The flow with this id, None if it is not in the store any more."""
+        return self.store.get(number)
 
     # -- as a sequence
 
@@ -71,18 +99,25 @@ class Flows(Sequence["HTTPFlow"]):
     def __getitem__(self, index: slice) -> Flows: ...
     def __getitem__(self, index: int | slice) -> HTTPFlow | Flows:
         """The flow at a position, or the flows of a slice, which then stay the same."""
-        flows = self._now()
+        ids = self._ids()
         if isinstance(index, slice):
-            return _Kept(self.store, list(flows[index]), self.expression)
+            return self._slice(ids[index])
         try:
-            return flows[index]
+            number = ids[index]
         except IndexError:
-            raise IndexError(self._no_position(index, len(flows))) from None
+            raise IndexError(self._no_position(index, len(ids))) from None
         except TypeError:
             raise TypeError(
                 f"flows are found by position or slice, not by {index!r}; "
                 "for an expression there is flows.filter(...), for an id flows.by_id(...)"
             ) from None
+        flow = self._fetch(number)
+        if flow is None:
+            raise IndexError(f"the flow at position {index} was removed")
+        return flow
+
+    def _slice(self, ids: Sequence[int]) -> Flows:
+        return _Kept(self.store, ids, self.expression)
 
     def _no_position(self, index: int, count: int) -> str:
         if not count:
@@ -96,14 +131,18 @@ class Flows(Sequence["HTTPFlow"]):
         return f"that match {self.expression!r}" if self.expression else "yet"
 
     def __len__(self) -> int:
-        return len(self._now())
+        return len(self.store) if self._matching is None else len(self._ids())
 
     def __iter__(self) -> Iterator[HTTPFlow]:
-        """The flows that are here now; those that come meanwhile are not among them."""
-        return iter(self._now()[:])
+        """The flows that are here now; those that come meanwhile are not among them.
+
+        They are read from disk some hundred at a time: what you do not refer to does not stay in
+        memory. Those that are removed meanwhile are left out.
+        """
+        return self.store.each(self._ids()[:])
 
     def __reversed__(self) -> Iterator[HTTPFlow]:
-        return reversed(self._now()[:])
+        return self.store.each(self._ids()[::-1])
 
     def __contains__(self, flow: object) -> bool:
         number = getattr(flow, "id", None)
@@ -112,10 +151,10 @@ class Flows(Sequence["HTTPFlow"]):
         return self._find_id(number) is flow
 
     def _find_id(self, number: int) -> HTTPFlow | None:
-        flows = self._now()
-        position = bisect_left(flows, number, key=by_id)
-        found = flows[position] if position < len(flows) else None
-        return found if found is not None and found.id == number else None
+        ids = self._ids()
+        position = bisect_left(ids, number)
+        found = position < len(ids) and ids[position] == number
+        return self._fetch(number) if found else None
 
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
         """The position of a flow.
@@ -123,19 +162,21 @@ class Flows(Sequence["HTTPFlow"]):
         Raises:
             ValueError: It is not here.
         """
-        flows = self._now()
-        for position in range(*slice(start, stop).indices(len(flows))):
-            if flows[position] is value:
-                return position
+        if value in self:
+            ids = self._ids()
+            for position in range(*slice(start, stop).indices(len(ids))):
+                if ids[position] == value.id:
+                    return position
         raise ValueError(f"{value!r} is not among these flows")
 
     def __repr__(self) -> str:
-        flows = self._now()
-        count = len(flows)
+        ids = self._ids()
+        count = len(ids)
+        last = self._fetch(ids[-1]) if ids else None
         text = f"{count} flow{'' if count == 1 else 's'}"
         if self.expression:
             text += f" matching {self.expression!r}"
-        return f"<Flows: {text}{', last ' + _outline(flows[-1]) if flows else ''}>"
+        return f"<Flows: {text}{', last ' + _outline(last) if last else ''}>"
 
     # -- finding
 
@@ -148,23 +189,23 @@ class Flows(Sequence["HTTPFlow"]):
         flow = self._find_id(number)
         if flow is not None:
             return flow
-        flows = self._now()
-        if not flows:
+        ids = self._ids()
+        if not ids:
             raise KeyError(f"there is no flow with id {number!r}: there are none {self._yet()}")
-        known = f"ids here go from {flows[0].id} to {flows[-1].id}"
+        known = f"ids here go from {ids[0]} to {ids[-1]}"
         raise KeyError(f"there is no flow with id {number!r}; {known}")
 
     @property
     def first(self) -> HTTPFlow | None:
         """The oldest flow, None if there is none."""
-        flows = self._now()
-        return flows[0] if flows else None
+        ids = self._ids()
+        return self._fetch(ids[0]) if ids else None
 
     @property
     def last(self) -> HTTPFlow | None:
         """The newest flow, None if there is none."""
-        flows = self._now()
-        return flows[-1] if flows else None
+        ids = self._ids()
+        return self._fetch(ids[-1]) if ids else None
 
     def filter(self, expression: str | Predicate) -> Flows:
         """Those that match, live as this view is: of a slice they are a slice again.
@@ -178,7 +219,7 @@ class Flows(Sequence["HTTPFlow"]):
         wanted = _predicate(expression)
         own = self._matching
         both = wanted if own is None else _both(own.predicate, wanted)
-        view = Flows(self.store, both)
+        view = Flows(self.store, both, since=own.since if own is not None else 0)
         view.expression = _conjunction(self.expression, _name(expression))
         return view
 
@@ -200,7 +241,28 @@ class Flows(Sequence["HTTPFlow"]):
         The columns are those of DESIGN: `nbproxy.store.schema.COLUMNS` says what each means. The
         frame is yours: it does not change any more, and nothing you do to it reaches the flows.
         """
-        return self.store.df(None if self._matching is None else [flow.id for flow in self._now()])
+        return self.frame()
+
+    def frame(self, dtype_backend: str | None = None) -> pd.DataFrame:
+        """The same as `df`, with dtypes of your choice.
+
+        Args:
+            dtype_backend: What `nbproxy.options.dtype_backend` takes; that option by default.
+
+        Raises:
+            ValueError: There is no such backend.
+        """
+        if self.framed is not None:
+            self.framed(self.store)
+        return self._frame(dtype_backend)
+
+    def _frame(self, dtype_backend: str | None) -> pd.DataFrame:
+        ids = None if self._matching is None else self._ids()
+        return self.store.df(ids, dtype_backend=dtype_backend)
+
+    def of(self, ids: Iterable[int]) -> Flows:
+        """The flows with these ids, in this order; they stay the same, as those of a slice."""
+        return _Kept(self.store, array("q", ids), self.expression)
 
     def save(
         self,
@@ -225,7 +287,7 @@ class Flows(Sequence["HTTPFlow"]):
         """
         if self.saver is None:
             raise RuntimeError("nothing has said how flows are saved: import nbproxy.saved")
-        return self.saver(list(self), path, format, secrets=secrets)
+        return self.saver(self, path, format, secrets=secrets)
 
     def run(self, script: Any, *, era: str | float | None = None) -> Changed:
         """Run a script over these flows, in the order of events its era had for stored ones.
@@ -252,100 +314,213 @@ class Flows(Sequence["HTTPFlow"]):
         __tracebackhide__ = True
         return self.runner(self, script, era=era)
 
+    async def replay(
+        self,
+        vary: Mapping[str, Any] | None = None,
+        *,
+        concurrency: int = 5,
+        together: bool = False,
+        **changes: Any,
+    ) -> pd.DataFrame:
+        """Send these requests again, each once, or once for every variation.
+
+        All that is sent goes through the handlers and is recorded; see `HTTPFlow.replay`. A line
+        on standard error says how far it is. When it is cancelled, what is under way ends.
+
+        Args:
+            vary: Names to the values to try: a field of the query, of a form or of a JSON body, or
+                a header, where the request has one of that name (else it becomes a field of the
+                query); `$.user.id` for a place in a JSON body; or "url" or "method". With "params",
+                "headers", "json" or "data" as name, a mapping of names there.
+            concurrency: How many are under way at a time.
+            together: Try the first values of all names, then the second ones, and so on, instead
+                of every combination.
+            **changes: What to change in all of them, as `HTTPFlow.replay` takes it.
+
+        Returns:
+            A DataFrame, a row for each try in order: the values tried (and `original`, the id, if
+            there are several flows), then `id` of the new flow, `status`, `duration` (seconds),
+            `bytes` (of the response's body) and `error`.
+
+        Raises:
+            ValueError: Something cannot be sent so; then nothing was.
+            RuntimeError: No proxy is running that could send it.
+
+        Example:
+            >>> await flows[-1:].replay(vary={"page": range(50)})  # doctest: +SKIP
+        """
+        work = self._replay(vary, changes, concurrency, together=together, sync=False)
+        frame: pd.DataFrame = await work
+        return frame
+
+    def replay_sync(
+        self,
+        vary: Mapping[str, Any] | None = None,
+        *,
+        concurrency: int = 5,
+        together: bool = False,
+        **changes: Any,
+    ) -> pd.DataFrame:
+        """The same as `replay`, for code that cannot await. An interrupt ends it.
+
+        Raises:
+            ValueError: Something cannot be sent so; then nothing was.
+            RuntimeError: No proxy is running that could send it; or this was called by a handler
+                or a coroutine on the proxy's own loop.
+        """
+        frame: pd.DataFrame = self._replay(vary, changes, concurrency, together=together, sync=True)
+        return frame
+
+    def _replay(
+        self,
+        vary: Mapping[str, Any] | None,
+        changes: dict[str, Any],
+        concurrency: int,
+        *,
+        together: bool,
+        sync: bool,
+    ) -> Any:
+        if self.replayer is None:
+            raise RuntimeError("nothing has said how requests are sent: import nbproxy.proxy")
+        return self.replayer(
+            self, vary, changes, concurrency=concurrency, together=together, sync=sync
+        )
+
     def clear(self) -> None:
         """Forget these flows: all of the store's, or those that match."""
         if self._matching is None:
             self.store.clear()
         else:
-            self.store.remove(flow.id for flow in self)
+            self.store.remove(self._ids())
 
 
 class _Kept(Flows):
     """Flows that stay the same: a slice."""
 
-    def __init__(self, store: Store, flows: list[HTTPFlow], expression: str) -> None:
+    def __init__(self, store: Store, ids: Sequence[int], expression: str) -> None:
         super().__init__(store)
         self.expression = expression
-        self._flows = flows
+        self._kept = ids
+        few = store.get_all(ids) if len(ids) <= _FEW else []
+        self._flows = {flow.id: flow for flow in few if flow is not None}
 
-    def _now(self) -> Sequence[HTTPFlow]:
-        return self._flows
+    def _ids(self) -> Sequence[int]:
+        return self._kept
+
+    def _fetch(self, number: int) -> HTTPFlow | None:
+        return self._flows.get(number) or self.store.get(number)
 
     def _find_id(self, number: int) -> HTTPFlow | None:  # a slice may run backwards
-        return next((flow for flow in self._flows if flow.id == number), None)
+        return self._fetch(number) if number in self._kept else None
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[HTTPFlow]:
+        return iter(list(self._flows.values())) if self._flows else self.store.each(self._kept)
+
+    def __reversed__(self) -> Iterator[HTTPFlow]:
+        kept = self._flows
+        return reversed(list(kept.values())) if kept else self.store.each(self._kept[::-1])
 
     def filter(self, expression: str | Predicate) -> Flows:
         """Those that match now."""
         wanted = _predicate(expression)
         expression = _conjunction(self.expression, _name(expression))
-        return _Kept(self.store, [flow for flow in self._flows if wanted(flow)], expression)
+        ids = array("q", [flow.id for flow in self if wanted(flow)])
+        return _Kept(self.store, ids, expression)
 
-    @property
-    def df(self) -> pd.DataFrame:
-        """A pandas DataFrame of these flows, in their order; see `Flows.df`."""
-        flows = self._flows
-        if len(flows) > _DIRECT_ROWS:
-            ids = [flow.id for flow in flows]
-            frame = self.store.df(ids)
-            if len(frame) == len(ids):
-                return frame if ids[0] < ids[-1] else frame.loc[ids]
-        from nbproxy.store.frame import frame_of  # noqa: PLC0415 - pandas is slow to import
+    def _frame(self, dtype_backend: str | None) -> pd.DataFrame:
+        if self._flows:
+            from nbproxy.store.frame import frame_of  # noqa: PLC0415 - pandas is slow to import
 
-        return frame_of(flows)
+            how = {} if dtype_backend is None else {"dtype_backend": dtype_backend}
+            return frame_of(self._flows.values(), **how)
+        ids = self._kept
+        frame = self.store.df(ids, dtype_backend=dtype_backend)
+        return frame.loc[list(ids)] if len(ids) > 1 and ids[0] > ids[-1] else frame
 
     def clear(self) -> None:
         """Forget these flows."""
-        self.store.remove([flow.id for flow in self._flows])
-        self._flows = []
+        self.store.remove(self._kept)
+        self._kept = array("q")
+        self._flows = {}
 
 
 class _Matching:
     """Which flows match, kept up to date."""
 
-    def __init__(self, store: Store, predicate: Predicate) -> None:
+    def __init__(self, store: Store, predicate: Predicate, since: int = 0) -> None:
         self.predicate = predicate
+        self.since = since
         self._store = store
-        self._flows: list[HTTPFlow] = []
+        self._ids: array[int] = array("q")
         self._cursor = store.cursor()
+        self._cursor.below = since
         weakref.finalize(self, self._cursor.retire).atexit = False
 
-    def catch_up(self) -> list[HTTPFlow]:
-        """Those that match now.
+    def catch_up(self) -> array[int]:
+        """The ids of those that match now.
 
         Raises:
             Exception: Whatever a user's predicate raises; the next look asks again.
         """
         cursor, store = self._cursor, self._store
         with store.lock:
+            fresh, changed = store.collect(cursor)
             if cursor.cleared:
                 cursor.cleared = False
-                self._flows = []
+                self._ids = array("q")
             if cursor.removed:
                 gone, cursor.removed = cursor.removed, set()
-                self._flows = [flow for flow in self._flows if flow.id not in gone]
-            fresh, changed = store.collect(cursor)
+                self._ids = array("q", [number for number in self._ids if number not in gone])
+            if not fresh and not changed:
+                return self._ids
             pending = [*changed, *fresh]
-            asked = 0
             try:
-                for flow in pending:
-                    self._put(flow, bool(self.predicate(flow)))
-                    asked += 1
+                pending = self._by_columns(pending)
+                while pending:
+                    self._ask(pending)
             finally:
-                cursor.mark_all(pending[asked:])
-            return self._flows
+                cursor.mark_all(pending)
+            return self._ids
 
-    def _put(self, flow: HTTPFlow, matches: bool) -> None:
-        flows = self._flows
-        if not flows or flows[-1].id < flow.id:
+    def _by_columns(self, pending: list[int]) -> list[int]:
+        """Decide what the frame's columns can say; what they cannot is left."""
+        if len(pending) < _MANY or not isinstance(self.predicate, Filter):
+            return pending
+        frame = self._store.frame()
+        ids, verdicts = frame.judge(self.predicate, pending)
+        for number in ids[verdicts > 0].tolist():
+            self._put(number, matches=True)
+        for number in ids[verdicts < 0].tolist() if self._ids else ():
+            self._put(number, matches=False)
+        left: list[int] = ids[verdicts == 0].tolist()
+        return left
+
+    def _ask(self, pending: list[int]) -> None:
+        """Ask about some flows, and take those off the list that are done."""
+        some = pending[:_CHUNK]
+        done = 0
+        try:
+            for number, flow in zip(some, self._store.get_all(some), strict=True):
+                self._put(number, matches=flow is not None and bool(self.predicate(flow)))
+                done += 1
+        finally:
+            del pending[:done]
+
+    def _put(self, number: int, *, matches: bool) -> None:
+        ids = self._ids
+        if not ids or ids[-1] < number:
             if matches:
-                flows.append(flow)
+                ids.append(number)
             return
-        position = bisect_left(flows, flow.id, key=by_id)
-        here = flows[position].id == flow.id
+        position = bisect_left(ids, number)
+        here = ids[position] == number
         if here and not matches:
-            del flows[position]
+            del ids[position]
         elif matches and not here:
-            insort(flows, flow, key=by_id)
+            ids.insert(position, number)
 
 
 def _predicate(given: str | Predicate) -> Predicate:
@@ -367,6 +542,8 @@ def _conjunction(a: str, b: str) -> str:
 
 
 def _both(a: Predicate, b: Predicate) -> Predicate:
+    if isinstance(a, Filter) and isinstance(b, Filter):
+        return a & b
     return lambda flow: a(flow) and b(flow)
 
 

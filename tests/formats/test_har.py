@@ -127,8 +127,6 @@ def test_mitmproxys_own_export_of_a_file_of_flows(data, name):
 
 def test_files_of_flows_come_back_through_har(data):
     for path in sorted((data / "mitm").iterdir()):
-        if path.stem == "dumpfile-010":
-            continue
         with path.open("rb") as file:
             flows = sorted(mitm.read(file), key=lambda flow: flow.request.timestamp_start)
         if path.stem == "dumpfile-019":  # pseudo-header fields, in which HAR sees the authority

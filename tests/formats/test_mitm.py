@@ -65,8 +65,6 @@ def test_every_sample_is_seen_as_mitmproxy_sees_it(files, mitmproxy_sees):
 def test_every_sample_that_we_write_mitmproxy_sees_as_we_do(files, mitmproxy_sees, tmp_path):
     expected, copies = [], []
     for path in files:
-        if path.stem == "dumpfile-010":
-            continue
         flows = read(path.read_bytes())
         copies.append(tmp_path / path.name)
         copies[-1].write_bytes(written(*flows))
@@ -90,12 +88,72 @@ def test_websockets_of_version_7(data, mitmproxy_sees):
     assert len({flow.metadata["original_id"] for flow in flows}) == 6
 
 
-def test_version_0_10_is_refused_by_name(data):
-    with pytest.raises(
-        FormatError, match=r"mitmproxy 0\.10, which cannot be read.*0\.11"
-    ) as caught:
-        read((data / "mitm" / "dumpfile-010.mitm").read_bytes())
-    assert caught.value.offset == 0
+def test_version_0_10(data):
+    """What no mitmproxy can read any more: all hung on the request then."""
+    raw = (data / "mitm" / "dumpfile-010.mitm").read_bytes()
+    (flow,) = read(raw)
+    assert flow.request.url == "http://example.com/"
+    assert flow.response.status_code == 200
+    assert "Example Domain" in flow.response.text
+    assert flow.client_conn.peername == ("127.0.0.1", 56104)
+    assert flow.server_conn.address == ("example.com", 80)
+    assert flow.server_conn.timestamp_tcp_setup == 1468014850.242732
+    assert flow.duration == pytest.approx(0.273821)
+    assert (flow.is_replay, flow.error) == (None, None)
+    uuid.UUID(flow.metadata["original_id"])
+    (again,) = read(written(flow))
+    assert our_view.flow(again) == our_view.flow(flow)
+
+
+OLD = {
+    "version": (0, 9),
+    "request": {
+        "client_conn": None,
+        "httpversion": (1, 1),
+        "host": b"a.test",
+        "port": 443,
+        "scheme": b"https",
+        "method": b"GET",
+        "path": b"/",
+        "headers": ((b"A", b"b"),),
+        "content": 0,
+        "timestamp_start": 1.5,
+        "timestamp_end": 2.5,
+        "tcp_setup_timestamp": None,
+        "ssl_setup_timestamp": 1.75,
+    },
+    "response": None,
+    "error": {"msg": b"refused", "timestamp": 3.0},
+}
+
+
+def test_version_0_9():
+    """A replay that failed: no client, no response, a body that was not kept."""
+    (flow,) = read(tnetstring.write(OLD))
+    assert (flow.is_replay, flow.response, str(flow.error)) == ("request", None, "refused")
+    assert flow.request.raw_content is None
+    assert flow.server_conn.tls
+
+
+def test_version_0_8(data):
+    """One time for each message, the certificate as DER."""
+    der = b"\x30\x03\x02\x01\x05"
+    request = {
+        key: value
+        for key, value in OLD["request"].items()
+        if "timestamp" not in key and key != "httpversion"
+    }
+    response = {"code": 200, "msg": b"OK", "headers": (), "content": b"x", "timestamp": 7.0}
+    state = {
+        "version": (0, 8),
+        "request": {**request, "timestamp": 5.0},
+        "response": {**response, "der_cert": der},
+        "error": None,
+    }
+    (flow,) = read(tnetstring.write(state))
+    assert flow.request.timestamp_start == flow.request.timestamp_end == 5.0
+    assert (flow.response.timestamp_end, flow.response.http_version) == (7.0, "HTTP/1.1")
+    assert list(flow.server_conn.certificate_list) == [der]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +162,7 @@ def test_version_0_10_is_refused_by_name(data):
         (22, "version 22, which is newer"),
         (3, "version 3, which cannot be read"),
         (-1, "version -1"),
-        ((0, 9), r"mitmproxy 0\.9"),
+        ((0, 7), r"mitmproxy 0\.7, which cannot be read.*0\.8"),
         ((4, 0), r"mitmproxy 4\.0, which is newer"),
         ("21", "a version should stand here"),
         ((0,), "a version should stand here"),
@@ -357,3 +415,20 @@ def test_flows_can_be_appended(tmp_path):
         with path.open("ab") as file:
             mitm.Writer(file).write(made.new_flow(url=f"http://example.org/{number}"))
     assert [flow.request.path for flow in read(path.read_bytes())] == ["/0", "/1", "/2"]
+
+
+def test_states_of_flows():
+    flow = made.answered(made.new_flow("POST", content=b"x"))
+    again = mitm.from_state(mitm.to_state(flow))
+    assert {**our_view.flow(again), "id": None} == our_view.flow(flow)
+    for wrong in ({}, {"version": 21}, {"version": 21, "type": "dns"}, [], {"a": object()}):
+        with pytest.raises(FormatError):
+            mitm.from_state(wrong)
+
+
+def test_a_writer_does_not_remember_for_ever(monkeypatch):
+    monkeypatch.setattr(mitm, "_REMEMBERED", 3)
+    writer = mitm.Writer(io.BytesIO())
+    for _ in range(5):
+        writer.write(made.new_flow())
+    assert len(writer._ids) == 3

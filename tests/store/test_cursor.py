@@ -1,45 +1,49 @@
 """A cursor misses nothing and gives each flow once a look."""
 
+from array import array
+
 from nbproxy.store import Store
 from nbproxy.store.cursor import Cursor
-from tests.store.flow_factory import end, new_flow
+from tests.store.flow_factory import new_flow
 
 
-def over():
-    flow = new_flow()
-    end(flow)
-    return flow
+def ids(*numbers):
+    return array("q", numbers)
 
 
 def test_fresh_marked_and_unfinished():
     cursor = Cursor()
-    flows = [over(), new_flow()]
-    assert cursor.collect(flows) == (flows, [])
-    assert cursor.collect(flows) == ([], [flows[1]])
-    end(flows[1])
-    assert cursor.collect(flows) == ([], [flows[1]])
-    assert cursor.collect(flows) == ([], [])
-    cursor.mark(flows[0])
-    cursor.mark(flows[0])
-    assert cursor.collect(flows) == ([], [flows[0]])
+    live = {8}
+    assert cursor.collect(ids(7, 8), lambda: live) == (ids(7, 8), [])
+    assert cursor.collect(ids(7, 8), lambda: live) == (ids(), [8])
+    live.clear()
+    assert cursor.collect(ids(7, 8), lambda: live) == (ids(), [8])
+    assert cursor.collect(ids(7, 8), lambda: live) == (ids(), [])
+    cursor.mark(7)
+    cursor.mark(7)
+    assert cursor.collect(ids(7, 8), lambda: live) == (ids(), [7])
 
 
 def test_what_was_never_given_out_needs_no_mark():
     cursor = Cursor()
-    flow = over()
-    cursor.mark(flow)
-    assert cursor.collect([flow]) == ([flow], [])
+    cursor.mark(7)
+    assert cursor.collect(ids(7), set) == (ids(7), [])
+
+
+def test_what_is_appended_while_one_looks_is_fresh_next_time():
+    cursor = Cursor()
+    growing = ids(1, 2)
+    assert cursor.collect(growing, lambda: growing.append(3) or ()) == (ids(1, 2), [])
+    assert cursor.collect(growing, set) == (ids(3), [])
 
 
 def test_forgetting():
     cursor = Cursor()
-    flows = [over(), new_flow()]
-    cursor.collect(flows)
-    cursor.mark(flows[0])
-    later = over()
-    cursor.forget([flow.id for flow in [*flows, later]])
-    assert cursor.removed == {flow.id for flow in flows}
-    assert cursor.collect([later]) == ([later], [])
+    cursor.collect(ids(7, 8), lambda: {8})
+    cursor.mark(7)
+    cursor.forget([7, 8, 9])
+    assert cursor.removed == {7, 8}
+    assert cursor.collect(ids(9), set) == (ids(9), [])
     cursor.forget(None)
     assert cursor.cleared
     assert not cursor.removed

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from nbproxy.store.rows import clean_bool, clean_float, clean_int, clean_text, read_rows
-from nbproxy.store.schema import COLUMNS
+from nbproxy.store.schema import COLUMNS, HIDDEN
 from tests.store.flow_factory import answer, new_flow
 
 
@@ -21,7 +21,7 @@ def test_rows_by_column():
     flows = [new_flow("/a"), new_flow("/b")]
     answer(flows[1], 404)
     rows = read_rows(flows)
-    assert list(rows) == [column.name for column in COLUMNS]
+    assert list(rows) == [column.name for column in (*COLUMNS, *HIDDEN)]
     assert rows["path"] == ["/a", "/b"]
     assert rows["status"] == [None, 404]
 

@@ -25,7 +25,7 @@ def record(store, path="/", **kwargs):
 def test_positions_and_ids():
     store = Store()
     flows = [record(store) for _ in range(5)]
-    assert list(store.flows) == flows
+    assert list(store.each(store.ids)) == flows
     assert len(store) == 5
     assert store.by_id(flows[3].id) is flows[3]
     assert flows[0] in store
@@ -42,7 +42,7 @@ def test_ids_are_given_in_the_order_of_opening():
     first, second = (HTTPFlow(Request.make("GET", "http://example.org/")) for _ in range(2))
     store.opened(second)
     store.opened(first)
-    assert list(store.flows) == [second, first]
+    assert list(store.each(store.ids)) == [second, first]
     assert second.id < first.id
 
 
@@ -105,7 +105,7 @@ def test_removing():
     store.remove([flows[1].id, flows[4].id, -5])
     flows[1].comment = "gone"
     kept = [flows[i] for i in (0, 2, 3, 5)]
-    assert list(store.flows) == kept
+    assert list(store.each(store.ids)) == kept
     assert store.df().index.tolist() == [flow.id for flow in kept]
     with pytest.raises(KeyError):
         store.by_id(flows[1].id)
@@ -185,12 +185,12 @@ def test_clearing_while_another_thread_records():
     writer.start()
     while not done.is_set():
         store.clear()
-        store.remove([flow.id for flow in store.flows[:3]])
+        store.remove(store.ids[:3])
         store.df()
     writer.join()
     last = record(store)
-    assert store.df().index.tolist() == [flow.id for flow in store.flows]
-    assert store.flows[-1] is last
+    assert store.df().index.tolist() == store.ids.tolist()
+    assert store.get(store.ids[-1]) is last
 
 
 def test_large_bodies_leave_memory_when_a_flow_is_over():

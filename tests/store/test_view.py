@@ -73,13 +73,20 @@ def test_slices_stay_the_same(store, flows):
 
 
 def test_a_large_slice_as_a_frame(store, flows, monkeypatch):
-    monkeypatch.setattr("nbproxy.store.view._DIRECT_ROWS", 2)
+    monkeypatch.setattr("nbproxy.store.view._FEW", 2)
     made = [record(store, f"/{i}") for i in range(6)]
     assert flows[1:5].df.path.tolist() == ["/1", "/2", "/3", "/4"]
     assert flows[4:0:-1].df.path.tolist() == ["/4", "/3", "/2", "/1"]
     part = flows[1:5]
+    few = flows[1:3]
     store.remove([made[2].id])
-    assert part.df.path.tolist() == ["/1", "/2", "/3", "/4"]
+    assert few.df.path.tolist() == ["/1", "/2"]
+    assert part.df.path.tolist() == ["/1", "/3", "/4"]
+    assert list(part) == [made[1], made[3], made[4]]
+    assert list(reversed(part)) == [made[4], made[3], made[1]]
+    assert len(part) == 4
+    with pytest.raises(IndexError, match="removed"):
+        part[1]
 
 
 def test_clearing_a_slice(store, flows):

@@ -1,0 +1,344 @@
+"""`df.flow`: from rows of a frame back to the flows they are of.
+
+An accessor of pandas: it is there on every DataFrame once nbproxy has made one, and works on any
+that still has the ids of flows, after `query`, `groupby`, `merge`, `sample`: as its index, as a
+level of it named `id`, or in a column `id` (or `flow`). Ids are unique in a process, so rows of
+several captures may stand in one frame.
+"""
+
+from __future__ import annotations
+
+import json
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import pandas as pd
+
+from nbproxy.filters import parse
+from nbproxy.filters.frame import mask as mask_of_frame
+from nbproxy.filters.jsonpath import follow, parse_path
+from nbproxy.store.frame import MARK
+from nbproxy.store.schema import INDEX
+from nbproxy.store.view import Flows
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Sequence
+
+    from nbproxy.filters.filter import Filter
+    from nbproxy.model.flow import HTTPFlow
+    from nbproxy.model.message import Message
+    from nbproxy.store.store import Store
+
+Of = Literal["request", "response"]
+
+_RECENT: Final = 16
+_known: weakref.WeakSet[Store] = weakref.WeakSet()
+_recent: deque[Store] = deque(maxlen=_RECENT)  # `nbproxy.open(...).df` leaves nobody else
+
+
+def remember(store: Store, *, keep: bool = False) -> None:
+    """A frame of this store's flows was given out: its ids may be asked for.
+
+    Args:
+        store: Which.
+        keep: Whether it is kept for a while even if nobody else does.
+    """
+    _known.add(store)
+    if keep and store not in _recent:
+        _recent.append(store)
+
+
+class FlowError(KeyError):
+    """Rows that are of no flow, or of one that is gone."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@pd.api.extensions.register_dataframe_accessor("flow")
+class FlowAccessor:
+    """What can be done with the flows that a frame's rows are of.
+
+    Results are in the order of the rows, with their index, so that they can be assigned:
+    `df["body"] = df.flow.text()`.
+
+    Args:
+        df: Any frame with ids of flows.
+
+    Raises:
+        AttributeError: It has none. (pandas wants this error from an accessor.)
+
+    Example:
+        >>> slow = nbproxy.df.query("duration > 1").flow.save("slow.har")  # doctest: +SKIP
+    """
+
+    def __init__(self, df: pd.DataFrame) -> None:
+        self._df = df
+        self._ids = _ids_of(df)
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the flows, one for each row."""
+        return self._ids
+
+    @property
+    def objects(self) -> list[HTTPFlow]:
+        """The flows, one for each row; the same flow twice is the same object.
+
+        All are in memory as long as you keep the list. To go through many, use `iter`.
+
+        Raises:
+            FlowError: Some are gone: removed, or of a file that is not open any more.
+        """
+        return list(self)
+
+    def __iter__(self) -> Iterator[HTTPFlow]:
+        """The flows one by one, read from disk some hundred at a time."""
+        ids = self._ids
+        for start in range(0, len(ids), 256):
+            some = ids[start : start + 256]
+            found = _fetch(some)
+            missing = [number for number in some if number not in found]
+            if missing:
+                raise FlowError(_gone(missing))
+            for number in some:
+                yield found[number]
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __repr__(self) -> str:
+        return f"<flow accessor: {len(self._ids)} rows of flows>"
+
+    @property
+    def flows(self) -> Flows:
+        """The flows as `Flows`, each once, in the order of ids: `filter`, `save`, `endpoints`, ...
+
+        Raises:
+            FlowError: They are of several captures, or gone.
+        """
+        ids = sorted(set(self._ids))
+        for store in _stores():
+            if all(number in store for number in ids):
+                return Flows(store).of(ids)
+        missing = [number for number in ids if not any(number in store for store in _stores())]
+        raise FlowError(
+            _gone(missing)
+            if missing
+            else "these rows are of flows of several captures; take those of one at a time"
+        )
+
+    # -- bodies
+
+    def bodies(self, of: Of = "response") -> pd.Series[Any]:
+        """The bodies, without their content coding: bytes; None where there is none.
+
+        A body whose coding is broken is given as sent.
+
+        Args:
+            of: "response" or "request".
+        """
+        return self._each(of, lambda message: message.get_content(strict=False))
+
+    def text(self, of: Of = "response") -> pd.Series[Any]:
+        """The bodies as text, by their charset; missing where there is none.
+
+        Args:
+            of: "response" or "request".
+        """
+        values = self._each(of, lambda message: message.get_text(strict=False))
+        return values.astype("str") if len(values) and values.notna().all() else values
+
+    def json(self, path: str | None = None, of: Of = "response") -> pd.DataFrame | pd.Series[Any]:
+        """JSON bodies as columns or rows.
+
+        Args:
+            path: Where in the document, `$.user.name` or `$.items[*]` (see `~json`). Without it a
+                row for each row here, nested names joined by dots. With one that names one place:
+                a Series of what is there. With `[*]` in it: a row for each match, under the flow's
+                id; members of objects are columns, other matches a column `value`.
+            of: "response" or "request".
+
+        Returns:
+            Missing values where a body is missing, no JSON, or has nothing at that place.
+
+        Raises:
+            ValueError: There is no such path; the message says what was expected.
+        """
+        documents = [_document(_message(flow, of)) for flow in self]
+        if path is None:
+            return self._table(documents, self._df.index)
+        steps, pattern = parse_path(path)
+        if pattern is not None:
+            raise ValueError("a path here has no pattern: `=` is for filters")
+        found = [[] if each is None else list(follow(each, steps)) for each in documents]
+        if None not in steps:
+            values = [matches[0] if matches else None for matches in found]
+            series = pd.Series(values, index=self._df.index, dtype=object).infer_objects()
+            return series.rename(path)
+        flat = [match for matches in found for match in matches]
+        index = self._df.index.repeat([len(matches) for matches in found])
+        return self._table(flat, index)
+
+    def _table(self, values: list[Any], index: pd.Index) -> pd.DataFrame:
+        """Values as rows: members of objects as columns, others in a column `value`."""
+        rows = [v if isinstance(v, dict) else {} if v is None else {"value": v} for v in values]
+        frame = pd.json_normalize(rows) if rows else pd.DataFrame()
+        frame.index = index
+        return _marked(frame)
+
+    # -- heads
+
+    def headers(self, *names: str, of: Of = "response") -> pd.DataFrame:
+        """Header fields as columns; without names, a row for each field of each flow.
+
+        Args:
+            *names: Names of fields, in any case. Values of repeated fields are joined by ", ";
+                missing where there is none.
+            of: "response" or "request".
+
+        Returns:
+            A frame with these columns, or with `name` and `value`, and the index of the rows.
+        """
+        index = self._df.index
+        if names:
+            columns: dict[str, list[str | None]] = {name: [] for name in names}
+            for flow in self:
+                message = _message(flow, of)
+                for name, values in columns.items():
+                    values.append(None if message is None else message.headers.get(name))
+            return _marked(pd.DataFrame(columns, index=index))
+        counts, pairs = [], []
+        for flow in self:
+            message = _message(flow, of)
+            fields = [] if message is None else list(message.headers.items(multi=True))
+            counts.append(len(fields))
+            pairs += fields
+        frame = pd.DataFrame(pairs, columns=["name", "value"], index=index.repeat(counts))
+        return _marked(frame)
+
+    # -- filters, files, traffic
+
+    def mask(self, expression: str | Filter) -> pd.Series[bool]:
+        """Which rows a filter expression accepts: `df[df.flow.mask("~u api & ~bs error")]`.
+
+        What the columns say is taken from them; flows are read for the rest.
+
+        Raises:
+            FilterError: The expression does not parse.
+            FlowError: A flow that must be asked is gone.
+        """
+        wanted = parse(expression) if isinstance(expression, str) else expression
+        df = self._df.copy(deep=False)
+        df.index = pd.Index(self._ids, name=INDEX)
+        result = mask_of_frame(wanted, df, _flow)
+        result.index = self._df.index
+        return result
+
+    def save(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> int:
+        """Write the flows to a file, each once; as `Flows.save`."""
+        if Flows.saver is None:
+            raise RuntimeError("nothing has said how flows are saved: import nbproxy.saved")
+        ids = dict.fromkeys(self._ids)
+        return Flows.saver(_Each(list(ids)), path, *args, **kwargs)
+
+    def replay(self, **how: Any) -> Any:
+        """Send the requests again, by the proxy; as `Flows.replay`."""
+        return self.flows.replay(**how)
+
+    def run(self, script: Any, **how: Any) -> Any:
+        """Run a script over the flows, which stay as they are; as `Flows.run`."""
+        return self.flows.run(script, **how)
+
+    def _each(self, of: Of, value: Callable[[Message], Any]) -> pd.Series[Any]:
+        messages = (_message(flow, of) for flow in self)
+        values = [None if message is None else value(message) for message in messages]
+        return pd.Series(values, index=self._df.index, dtype=object)
+
+
+class _Each:
+    """Flows by their ids, one by one; their number is known."""
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[HTTPFlow]:
+        return iter(FlowAccessor(pd.DataFrame(index=pd.Index(self._ids, name=INDEX))))
+
+
+def _ids_of(df: pd.DataFrame) -> list[int]:
+    """The flows' ids in a frame."""
+    values: Any
+    if INDEX in df.index.names:
+        values = df.index.get_level_values(INDEX)
+    elif INDEX in df.columns:
+        values = df[INDEX]
+    elif "flow" in df.columns:
+        values = df["flow"]
+    else:
+        raise AttributeError(
+            "these rows are not known to be of flows: the ids of flows are looked for in the index "
+            "(named 'id'), or in a column 'id' or 'flow'. After a merge keep them by "
+            "df.reset_index().merge(...)"
+        )
+    if not pd.api.types.is_integer_dtype(values.dtype) or pd.isna(values).any():
+        raise AttributeError(f"the ids of flows are numbers; {INDEX!r} here is {values.dtype}")
+    return [int(value) for value in values]
+
+
+def _stores() -> list[Store]:
+    return list(_known)
+
+
+def _fetch(ids: Sequence[int]) -> dict[int, HTTPFlow]:
+    """The flows with these ids that are somewhere here."""
+    found: dict[int, HTTPFlow] = {}
+    for store in _stores():
+        rest = [number for number in ids if number not in found and number in store]
+        pairs = zip(rest, store.get_all(rest), strict=True) if rest else ()
+        found.update((number, flow) for number, flow in pairs if flow is not None)
+    return found
+
+
+def _flow(number: Any) -> HTTPFlow:
+    found = _fetch([int(number)])
+    if not found:
+        raise FlowError(_gone([number]))
+    return found[number]
+
+
+def _gone(missing: Sequence[int]) -> str:
+    shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+    return (
+        f"{len(missing)} of these rows are of flows that are not here (ids {shown}): they were "
+        "removed, or their file is not open; nbproxy.open(...) it and take its df"
+    )
+
+
+def _message(flow: HTTPFlow, of: Of) -> Message | None:
+    if of == "response":
+        return flow.response
+    if of == "request":
+        return flow.request
+    raise ValueError(f"of={of!r}: it is 'request' or 'response'")
+
+
+def _document(message: Message | None) -> Any:
+    """The JSON document in a body; None if it is none."""
+    content = None if message is None else message.get_content(strict=False)
+    if not content:
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _marked(frame: pd.DataFrame) -> pd.DataFrame:
+    frame.attrs.update(MARK)
+    return frame

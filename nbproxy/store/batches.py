@@ -1,0 +1,422 @@
+"""Writes batches into a capture: flows, their connections and bodies, in one transaction each.
+
+A thread that makes SQLite take one step a row has to win the interpreter's lock back after each,
+which a busy main thread gives away every 5 ms only: 200 rows a second. So many rows are inserted by
+one statement, in one step.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import weakref
+from collections import OrderedDict
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from nbproxy.store import connections, encoding
+from nbproxy.store.chunks import MAX_PIECE, CapturedBody, Sink
+from nbproxy.store.readers import quick_turns, transaction
+from nbproxy.store.reading import groups
+from nbproxy.store.session_schema import PIECES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from nbproxy.model.body import StoredBody
+    from nbproxy.model.connection import Connection
+    from nbproxy.model.flow import HTTPFlow
+    from nbproxy.store.capture_file import CaptureFile
+    from nbproxy.store.chunks import Bodies
+
+    Row = tuple[Any, ...]
+
+_SIZES: Final = (128, 16, 4, 1)
+"""Rows of one statement; parameters stay below SQLite's limit of 32,766."""
+
+_SLICE: Final = 256
+"""Flows whose rows are in memory at the same time."""
+
+_MAX_OPEN: Final = 4096
+"""Open connections that are watched for their end."""
+
+_FREED_AT_ONCE: Final = 256
+_VACUUM_PAGES: Final = 2000
+
+
+@lru_cache(maxsize=64)
+def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:
+    one = f"({','.join('?' * len(columns))})"
+    return (
+        f"INSERT OR REPLACE INTO {table} ({','.join(columns)}) VALUES {','.join([one] * rows)}"  # noqa: S608 - our own names
+    )
+
+
+def insert(
+    db: sqlite3.Connection, table: str, columns: tuple[str, ...], rows: Sequence[Row]
+) -> None:
+    """Insert rows with as few steps as possible."""
+    at = 0
+    for size in _SIZES:
+        while len(rows) - at >= size:
+            values = [value for row in rows[at : at + size] for value in row]
+            db.execute(_insert(table, columns, size), values)
+            at += size
+
+
+class Batches:
+    """Writes to one capture, and knows what is in it.
+
+    Used by the writer's thread only, but for `connection`.
+
+    Args:
+        file: Where to.
+        bodies: The large bodies that are in memory.
+        offsets: What is added to the ids of flows and connections to make keys, and the number of
+            the next body.
+        inline_limit: Gives the size up to which bodies lie in their rows.
+
+    Attributes:
+        live: The connections that are in memory and in the file, by their numbers.
+    """
+
+    def __init__(
+        self,
+        file: CaptureFile,
+        bodies: Bodies,
+        offsets: tuple[int, int, int],
+        inline_limit: Callable[[], int],
+    ) -> None:
+        self.file = file
+        self.bodies = bodies
+        self.flow_offset, self.connection_offset, self.next_body = offsets
+        self._inline_limit = inline_limit
+        self.inline_limit_bytes = inline_limit()
+        self.live: weakref.WeakValueDictionary[int, Connection] = weakref.WeakValueDictionary()
+        self._inexact: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._open: OrderedDict[int, Connection] = OrderedDict()
+        self._certificates: set[str] = set()
+        self._has_chunks = self._has_messages = True
+        self._pages_to_free = False
+        # of the transaction under way
+        self._new: dict[int, Connection] = {}
+        self._pieces: list[Sink] = []
+        self._stored: dict[int, tuple[Any, encoding.Stored]] = {}
+
+    # -- what a batch consists of
+
+    def write(
+        self,
+        steps: Iterable[tuple[str, Any]],
+    ) -> list[tuple[HTTPFlow, bool]]:
+        """Carry out steps in order, in one transaction.
+
+        Args:
+            steps: ("flows", flows), ("piece", (sink, data)), ("delete", ids or None),
+                ("rows", (flows, keys)) for flows that shall have these keys.
+
+        Returns:
+            The flows that are written, and whether they can be restored from there.
+
+        Raises:
+            sqlite3.Error, OSError: Nothing of it was written.
+        """
+        self.inline_limit_bytes = self._inline_limit()
+        self._new, self._pieces = {}, []
+        written: list[tuple[HTTPFlow, bool]] = []
+        numbers = [sink for kind, what in steps if kind == "piece" for sink in what[:1]]
+        fresh = [sink for sink in numbers if sink.number is None]
+        try:
+            with quick_turns, transaction(self.file.db):
+                for kind, what in steps:
+                    if kind == "flows":
+                        offset = self.flow_offset
+                        written += self._flows(what, [flow.id + offset for flow in what])
+                    elif kind == "rows":
+                        written += self._flows(*what)
+                    elif kind == "piece":
+                        self._piece(*what)
+                    else:
+                        self._delete(what)
+                self._closed_connections()
+                self._free_released()
+        except BaseException:
+            for sink in fresh:
+                if not sink.written:
+                    sink.number = None
+            raise
+        finally:
+            self._stored.clear()
+        self._commit()
+        return written
+
+    def _commit(self) -> None:
+        """What was written is there to stay."""
+        with self.bodies.lock:
+            for sink in self._pieces:
+                sink.piece_written()
+        for number, connection in self._new.items():
+            self.live[number] = connection
+            self._open.pop(number, None)
+            if connection.timestamp_start is not None and connection.timestamp_end is None:
+                self._open[number] = connection
+        while len(self._open) > _MAX_OPEN:
+            self._open.popitem(last=False)
+        self._new, self._pieces = {}, []
+
+    # -- flows
+
+    def _flows(
+        self, flows: Sequence[HTTPFlow], keys: Sequence[int]
+    ) -> list[tuple[HTTPFlow, bool]]:
+        written: list[tuple[HTTPFlow, bool]] = []
+        for start in range(0, len(flows), _SLICE):
+            rows: list[Row] = []
+            part = flows[start : start + _SLICE]
+            for flow, key in zip(part, keys[start:], strict=False):
+                row, restorable = encoding.to_row(flow, key, self)
+                rows.append(row)
+                written.append((flow, restorable))
+                self._stored.clear()
+            self._insert_flows(rows, part, written, start)
+        return written
+
+    def _insert_flows(
+        self,
+        rows: list[Row],
+        flows: Sequence[HTTPFlow],
+        written: list[tuple[HTTPFlow, bool]],
+        start: int,
+    ) -> None:
+        db = self.file.db
+        replaced = self._large_bodies([row[0] for row in rows])
+        try:
+            insert(db, "flows", encoding.COLUMNS, rows)
+        except (UnicodeEncodeError, OverflowError, sqlite3.InterfaceError, sqlite3.DataError):
+            for index, row in enumerate(rows):
+                if not _fits(row):
+                    flow = flows[index]
+                    rows[index], restorable = encoding.odd_row(flow, row[0], self)
+                    written[start + index] = (flow, restorable)
+            insert(db, "flows", encoding.COLUMNS, rows)
+        self._write_messages(flows, rows, written, start)
+        if replaced:
+            self._free(replaced)
+
+    def _write_messages(
+        self,
+        flows: Sequence[HTTPFlow],
+        rows: Sequence[Row],
+        written: list[tuple[HTTPFlow, bool]],
+        start: int,
+    ) -> None:
+        with_messages = [(i, flow) for i, flow in enumerate(flows) if flow.websocket is not None]
+        if not with_messages:
+            return
+        db = self.file.db
+        self._has_messages = True
+        for index, flow in with_messages:
+            key = rows[index][0]
+            db.execute("DELETE FROM messages WHERE flow = ?", (key,))
+            messages, exact = encoding.message_rows(flow, key)
+            insert(db, "messages", encoding.MESSAGES, messages)
+            if not exact:
+                written[start + index] = (flow, False)
+
+    # -- connections
+
+    def connection_key(self, connection: Connection) -> tuple[int | None, bool]:
+        """See `encoding.Place`."""
+        number = connection.id
+        if number not in self.live and number not in self._new:
+            if connections.is_blank(connection):
+                return None, True
+            self._write_connection(connection)
+        exact = connections.is_plain(connection) and connection not in self._inexact
+        return number + self.connection_offset, exact
+
+    def _write_connection(self, connection: Connection) -> None:
+        row, certificates, exact = connections.to_row(
+            connection, connection.id + self.connection_offset
+        )
+        db = self.file.db
+        insert(db, "connections", connections.COLUMNS, [row])
+        for der in certificates:
+            fingerprint = connections.fingerprint(der)
+            if fingerprint not in self._certificates:
+                db.execute(
+                    "INSERT OR IGNORE INTO certificates VALUES (?, ?)", (fingerprint, der)
+                )
+        if not exact:
+            self._inexact.add(connection)
+        self._new[connection.id] = connection
+
+    def _closed_connections(self) -> None:
+        """Connections that have closed since they were written are written again."""
+        for connection in self._open.values():
+            if connection.timestamp_end is not None and connection.id not in self._new:
+                self._write_connection(connection)
+
+    def moved_to(self, file: CaptureFile, shifts: tuple[int, int, int]) -> None:
+        """All that was written is in another file now, under keys that are so much higher."""
+        self.file = file
+        self.flow_offset += shifts[0]
+        self.connection_offset += shifts[1]
+        self.next_body += shifts[2]
+        self.bodies.shift(shifts[2])
+        self._has_chunks = self._has_messages = True
+
+    @property
+    def has_errands(self) -> bool:
+        """Whether there is something to write even if no flow came."""
+        return bool(self.bodies.released) or any(
+            each.timestamp_end is not None for each in self._open.values()
+        )
+
+    # -- bodies
+
+    def store_body(self, content: bytes | StoredBody) -> encoding.Stored:
+        """See `encoding.Place`."""
+        known = self._stored.get(id(content))
+        if known is not None:  # the flow could not be read the plain way
+            return known[1]
+        stored = self._store_body(content)
+        self._stored[id(content)] = (content, stored)
+        return stored
+
+    def _store_body(self, content: Any) -> encoding.Stored:
+        truncated = getattr(content, "truncated", False) is True
+        if isinstance(content, CapturedBody) and content.home is self.bodies:
+            if not isinstance(content, Sink) or (content.closed and content.number is not None):
+                return None, content.number, content.size_bytes, truncated
+            content = content.read()  # still growing: what there is so far
+            if len(content) <= self.inline_limit_bytes:
+                return content, None, len(content), truncated
+        number = self.next_body
+        self.next_body += 1
+        size, cut = self._copy_body(content, number)
+        return None, number, size, cut or truncated
+
+    def _copy_body(self, content: Any, number: int) -> tuple[int, bool]:
+        """Write a body from elsewhere; its size, and whether it could not be read to its end."""
+        size = count = 0
+        self._has_chunks = True
+        pieces: Iterator[bytes]
+        if isinstance(content, bytes):
+            pieces = (content[at : at + MAX_PIECE] for at in range(0, len(content), MAX_PIECE))
+        else:
+            pieces = _pieces_of(content)
+        try:
+            for data in pieces:
+                self._insert_piece(number * PIECES + count, data)
+                size += len(data)
+                count += 1
+        except OSError:  # it lies in another file, which is gone
+            return size, True
+        return size, False
+
+    def _insert_piece(self, key: int, data: bytes) -> None:
+        self.file.db.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?)", (key, data))
+
+    def _piece(self, sink: Sink, data: bytes) -> None:
+        if sink.truncated:
+            return
+        if sink.number is None:
+            sink.number = self.next_body
+            self.next_body += 1
+            self.bodies.live[sink.number] = sink
+        self._has_chunks = True
+        before = sum(1 for other in self._pieces if other is sink)
+        self._insert_piece(sink.number * PIECES + sink.written + before, data)
+        self._pieces.append(sink)
+
+    # -- giving space back
+
+    def _large_bodies(self, keys: Iterable[int]) -> set[int]:
+        """Numbers of the large bodies of flows that are in the file."""
+        if not self._has_chunks:
+            return set()
+        found: set[int | None] = set()
+        for marks, part in groups(keys):
+            rows = self.file.db.execute(
+                "SELECT request_stored, response_stored FROM flows"  # noqa: S608 - question marks
+                f" WHERE id IN {marks}"
+                " AND (request_stored IS NOT NULL OR response_stored IS NOT NULL)",
+                part,
+            )
+            for pair in rows.fetchall():
+                found.update(pair)
+        found.discard(None)
+        return found  # type: ignore[return-value] # see above
+
+    def _free(self, numbers: Iterable[int]) -> None:
+        """Delete the pieces of bodies to which no flow in the file and no object refers."""
+        live = self.bodies.live
+        db = self.file.db
+        for number in numbers:
+            if number in live:
+                continue
+            used = db.execute(
+                "SELECT EXISTS (SELECT 1 FROM flows WHERE request_stored = ?)"
+                " OR EXISTS (SELECT 1 FROM flows WHERE response_stored = ?)",
+                (number, number),
+            ).fetchone()[0]
+            if not used:
+                db.execute(
+                    "DELETE FROM chunks WHERE id >= ? AND id < ?",
+                    (number * PIECES, (number + 1) * PIECES),
+                )
+                self._pages_to_free = True
+
+    def _free_released(self) -> None:
+        released = self.bodies.released
+        self._free({released.popleft() for _ in range(min(len(released), _FREED_AT_ONCE))})
+
+    def _delete(self, ids: Iterable[int] | None) -> None:
+        db = self.file.db
+        if ids is None:
+            keys = [
+                key
+                for (key,) in db.execute(
+                    "SELECT id FROM flows WHERE id >= ?", (self.flow_offset,)
+                ).fetchall()
+            ]
+        else:
+            keys = sorted(number + self.flow_offset for number in ids)
+        bodies = self._large_bodies(keys)
+        for marks, part in groups(keys):
+            db.execute(f"DELETE FROM flows WHERE id IN {marks}", part)  # noqa: S608 - question marks
+            if self._has_messages:
+                db.execute(f"DELETE FROM messages WHERE flow IN {marks}", part)  # noqa: S608
+        self._free(bodies)
+        self._pages_to_free = True
+
+    def vacuum(self) -> None:
+        """Give some free pages back to the disk."""
+        if not self._pages_to_free:
+            return
+        db = self.file.db
+        # a step a page, without any columns: `execute` would stop after the first
+        db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+        self._pages_to_free = db.execute("PRAGMA freelist_count").fetchone()[0] > 0
+
+
+def _pieces_of(content: Any) -> Iterator[bytes]:
+    chunks = getattr(content, "chunks", None)
+    if chunks is None:
+        whole = content.read()
+        yield from (whole[at : at + MAX_PIECE] for at in range(0, len(whole), MAX_PIECE))
+    else:
+        yield from chunks(MAX_PIECE)
+
+
+def _fits(row: Row) -> bool:
+    """Whether SQLite takes all values of a row."""
+    for value in row:
+        if type(value) is str:
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return False
+        elif type(value) is int and not -(2**63) <= value < 2**63:
+            return False
+    return True

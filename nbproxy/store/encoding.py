@@ -1,0 +1,731 @@
+"""Flows as rows of a capture, and back.
+
+There are two ways to a row. The plain one reads the attributes of a flow and looks whether their
+types are those that the columns hold exactly; nearly all flows pass. What does not, because a
+handler or a damaged file left nonsense in it, is read again field by field: what a column cannot
+say goes into `extra`, and what JSON cannot say either makes the flow not *restorable*: its row
+says as much as it can, but an equal flow cannot be made of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from nbproxy.model.flow import Error, Flow, HTTPFlow
+from nbproxy.model.headers import Headers
+from nbproxy.model.message import Message, Request, Response
+from nbproxy.model.websocket import WebSocketData, WebSocketMessage
+from nbproxy.store import tagged
+from nbproxy.store.connections import keep
+from nbproxy.store.rows import clean_float, clean_int, clean_text
+from nbproxy.store.schema import COLUMNS as FRAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbproxy.model.body import StoredBody
+    from nbproxy.model.connection import Client, Connection, Server
+
+    Row = tuple[Any, ...]
+    Stored = tuple[bytes | None, int | None, int, bool]
+
+_text, _str, _int, _real, _any = "text", "str", "int", "real", "any"
+_NONE: Final = type(None)
+_TYPES: Final[dict[str, frozenset[type]]] = {
+    _text: frozenset({str}),
+    _str: frozenset({str, _NONE}),
+    _int: frozenset({int, _NONE}),
+    _real: frozenset({float, _NONE}),
+    "flag": frozenset({bool}),
+    _any: frozenset({str, bytes, int, _NONE}),  # made here, not by others
+}
+
+# column -> what it holds, in the order of a row
+_COLUMNS: Final = {
+    "id": _any,
+    "time": _real,
+    "method": _text,
+    "scheme": _text,
+    "host": _text,
+    "port": _int,
+    "path": _text,
+    "status": _int,
+    "reason": _str,
+    "content_type": _str,
+    "request_bytes": _int,
+    "response_bytes": _int,
+    "http_version": _text,
+    "client": _str,
+    "server": _str,
+    "tls": "flag",
+    "error": _str,
+    "intercepted": "flag",
+    "marked": _text,
+    "comment": _text,
+    "created": _real,
+    "request_end": _real,
+    "response_start": _real,
+    "response_end": _real,
+    "error_time": _real,
+    "authority": _text,
+    "response_version": _str,
+    "is_replay": _str,
+    "client_connection": _any,
+    "server_connection": _any,
+    "request_stored": _any,
+    "response_stored": _any,
+    "metadata": _any,
+    "websocket": _any,
+    "extra": _any,
+    "request_headers": _any,
+    "request_trailers": _any,
+    "response_headers": _any,
+    "response_trailers": _any,
+    "request_body": _any,
+    "response_body": _any,
+}
+COLUMNS: Final = tuple(_COLUMNS)
+"""The columns of a row, in its order."""
+
+_INDEX: Final = {column: index for index, column in enumerate(COLUMNS)}
+_REQUEST_END: Final = _INDEX["request_end"]
+
+# Read off a flow as the frame does; these follow from others.
+_VALUES: Final = {column.name: column.value for column in FRAME}
+_content_type, _client, _server = _VALUES["content_type"], _VALUES["client"], _VALUES["server"]
+
+# What a flow and its messages may have. The rest belongs to an exchange that is under way, is a
+# cache, or is made again when somebody asks, as are the views that scripts have of them.
+_OF_FLOW: Final = {
+    *("client_conn", "server_conn", "timestamp_created", "request", "response", "error"),
+    *("websocket", "intercepted", "is_replay", "_id", "_comment", "_marked", "_metadata"),
+    *("hold_s", "_control", "_observer", "_guard", "_nbproxy_reply"),
+}
+_OF_MESSAGE: Final = {
+    *("_headers", "_content", "http_version", "timestamp_start", "timestamp_end", "trailers"),
+    *("_method", "_path", "scheme", "_host", "_port", "authority", "status_code", "_reason"),
+    *("stream", "_decoded", "_replayed"),
+}
+_VIEW: Final = "_view_"
+_MAX_KNOWN: Final = 4096
+_flow_shapes: set[tuple[str, ...]] = set()
+_message_shapes: set[tuple[str, ...]] = set()
+_row_shapes: set[tuple[type, ...]] = set()
+
+
+class Place(Protocol):
+    """Where rows go: the capture, as far as flows refer to what is in it."""
+
+    @property
+    def inline_limit_bytes(self) -> int:
+        """Bodies up to this size lie in the row."""
+
+    def connection_key(self, connection: Connection) -> tuple[int | None, bool]:
+        """The key of a connection's row, and whether an equal one can be made of it."""
+
+    def store_body(self, content: bytes | StoredBody) -> Stored:
+        """Put a body that is large or not in memory: (bytes or None, number, size, truncated)."""
+
+
+class NotPlain(Exception):  # noqa: N818 - not an error, a turn in the road
+    """This flow cannot be read the plain way."""
+
+
+# -- headers
+
+
+def headers_to_cell(fields: tuple[tuple[bytes, bytes], ...]) -> str | bytes:
+    """Fields as text, where exactly the same fields can be read out of it, else as a blob."""
+    raw = b"\n".join(map(b": ".join, fields))
+    count = len(fields)
+    if raw.count(b": ") != count or raw.count(b"\n") + 1 != count:
+        exact = count == 0 or raw.count(b"\n") + 1 == count
+        if not exact or any(b": " in name for name, _ in fields):
+            return _fields_as_json(fields)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return _fields_as_json(fields)
+
+
+def _fields_as_json(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    pairs = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
+    return json.dumps(pairs).encode("ascii")
+
+
+def headers_from_cell(cell: str | bytes) -> Headers:
+    """The headers that were written.
+
+    Raises:
+        ValueError: Somebody else wrote this.
+    """
+    if type(cell) is str:
+        if not cell:
+            return Headers.from_wire(())
+        lines = [line.partition(b": ") for line in cell.encode().split(b"\n")]
+        return Headers.from_wire(tuple([(name, value) for name, _, value in lines]))
+    pairs = json.loads(cell)
+    return Headers.from_wire(
+        tuple((str(n).encode("latin-1"), str(v).encode("latin-1")) for n, v in pairs)
+    )
+
+
+# -- flows to rows, the plain way
+
+
+def _known(shape: tuple[str, ...], names: set[str], shapes: set[tuple[str, ...]]) -> bool:
+    """Whether an object has no attributes but these; remembers the answer."""
+    if not all(name in names or name.startswith(_VIEW) for name in shape):
+        return False
+    if len(shapes) < _MAX_KNOWN:
+        shapes.add(shape)
+    return True
+
+
+def _is_plain(flow: HTTPFlow, request: Request, response: Response | None) -> bool:
+    if type(flow) is not HTTPFlow or type(request) is not Request:
+        return False
+    shape = tuple(vars(flow))
+    if shape not in _flow_shapes and not _known(shape, _OF_FLOW, _flow_shapes):
+        return False
+    shape = tuple(vars(request))
+    if shape not in _message_shapes and not _known(shape, _OF_MESSAGE, _message_shapes):
+        return False
+    if response is not None:
+        if type(response) is not Response:
+            return False
+        shape = tuple(vars(response))
+        if shape not in _message_shapes and not _known(shape, _OF_MESSAGE, _message_shapes):
+            return False
+    return True
+
+
+def _holds(row: Row) -> bool:
+    """Whether every column holds the value it is given exactly; remembers the answer by types."""
+    shape = tuple(map(type, row))
+    if shape in _row_shapes:
+        return True
+    if not all(kind in _TYPES[_COLUMNS[column]] for column, kind in zip(COLUMNS, shape, strict=True)):
+        return False
+    if len(_row_shapes) < _MAX_KNOWN:
+        _row_shapes.add(shape)
+    return True
+
+
+def _body(content: Any, place: Place) -> Stored:
+    if type(content) is bytes and len(content) <= place.inline_limit_bytes:
+        return content, None, len(content), False
+    if content is None:
+        return None, None, 0, False
+    return place.store_body(content)
+
+
+def to_row(flow: HTTPFlow, key: int, place: Place) -> tuple[Row, bool]:
+    """A flow as a row, and whether an equal flow can be made of that.
+
+    Raises:
+        sqlite3.Error: A large body or a connection could not be written.
+    """
+    try:
+        return _plain_row(flow, key, place)
+    except sqlite3.Error:
+        raise
+    except Exception:  # noqa: BLE001 - a flow may hold whatever a handler put there
+        return odd_row(flow, key, place)
+
+
+def _plain_row(flow: HTTPFlow, key: int, place: Place) -> tuple[Row, bool]:
+    request, response = flow.request, flow.response
+    if not _is_plain(flow, request, response):
+        raise NotPlain
+    asked = vars(request)
+    headers = asked["_headers"]
+    trailers = asked.get("trailers")
+    if type(headers) is not Headers or (trailers is not None and type(trailers) is not Headers):
+        raise NotPlain
+    start = asked["timestamp_start"]
+    content = asked["_content"]
+    body: bytes | None
+    limit = place.inline_limit_bytes
+    if type(content) is bytes and len(content) <= limit:
+        body, stored, size, cut = content, None, len(content), False
+    else:
+        body, stored, size, cut = _body(content, place)
+    status = reason = answer_version = answered = ended = answer_headers = answer_trailers = None
+    answer_body = answer_stored = None
+    answer_size = 0
+    answer_cut = False
+    if response is not None:
+        given = vars(response)
+        more, last = given["_headers"], given.get("trailers")
+        if type(more) is not Headers or (last is not None and type(last) is not Headers):
+            raise NotPlain
+        status = given["status_code"]
+        reason = given["_reason"]
+        if status is None or reason is None:  # NULL there means that there is no response
+            raise NotPlain
+        answer_version = given["http_version"]
+        answered = given["timestamp_start"]
+        ended = given.get("timestamp_end")
+        answer_headers = headers_to_cell(more.fields)
+        if last is not None:
+            answer_trailers = headers_to_cell(last.fields)
+        content = given["_content"]
+        if type(content) is bytes and len(content) <= limit:
+            answer_body, answer_size = content, len(content)
+        else:
+            answer_body, answer_stored, answer_size, answer_cut = _body(content, place)
+    message = error_time = None
+    error = flow.error
+    if error is not None:
+        if type(error) is not Error or len(vars(error)) != 2 or error.msg is None:
+            raise NotPlain
+        message, error_time = error.msg, error.timestamp
+    client, server = flow.client_conn, flow.server_conn
+    client_key, exact = place.connection_key(client)
+    server_key, exact_too = place.connection_key(server)
+    created = flow.timestamp_created
+    metadata = flow._metadata  # noqa: SLF001 - the property would make one
+    websocket = flow.websocket
+    extra = None
+    if cut or answer_cut:
+        extra = _extra({}, request=cut, response=answer_cut)
+    row = (
+        key,
+        start,
+        asked["_method"],
+        asked["scheme"],
+        asked["_host"],
+        asked["_port"],
+        asked["_path"],
+        status,
+        reason,
+        _content_type(flow),
+        size,
+        answer_size,
+        asked["http_version"],
+        _client(flow),
+        _server(flow),
+        asked["scheme"] in ("https", "wss") or client.tls,
+        message,
+        flow.intercepted,
+        flow._marked,  # noqa: SLF001 - the same as `marked`
+        flow._comment,  # noqa: SLF001 - the same as `comment`
+        None if created == start else created,
+        asked.get("timestamp_end"),
+        answered,
+        ended,
+        error_time,
+        asked["authority"],
+        answer_version,
+        flow.is_replay,
+        client_key,
+        server_key,
+        stored,
+        answer_stored,
+        None if not metadata else _metadata(metadata),
+        None if websocket is None else _websocket(websocket),
+        extra,
+        headers_to_cell(headers.fields),
+        None if trailers is None else headers_to_cell(trailers.fields),
+        answer_headers,
+        answer_trailers,
+        body,
+        answer_body,
+    )
+    request_end = row[_REQUEST_END]
+    # NaN, which SQLite cannot say
+    nan = start != start or created != created or request_end != request_end  # noqa: PLR0124
+    nan = nan or answered != answered or ended != ended or error_time != error_time  # noqa: PLR0124
+    if nan or start is None or created is None or not _holds(row):
+        raise NotPlain
+    return row, exact and exact_too
+
+
+def _metadata(metadata: Any) -> str:
+    if type(metadata) is not dict:
+        raise NotPlain
+    return tagged.dumps(metadata)
+
+
+def _extra(odd: Mapping[str, Any], *, request: bool, response: bool) -> str | None:
+    extra: dict[str, Any] = {}
+    if odd:
+        extra["set"] = odd
+    if request or response:
+        extra["truncated"] = ["request"] * request + ["response"] * response
+    return tagged.dumps(extra) if extra else None
+
+
+def _websocket(websocket: WebSocketData) -> str:
+    """What is known of a WebSocket but its messages, which have a table."""
+    if type(websocket) is not WebSocketData or type(websocket.messages) is not list:
+        raise NotPlain
+    return tagged.dumps(
+        {
+            "messages": len(websocket.messages),
+            "closed_by_client": websocket.closed_by_client,
+            "close_code": websocket.close_code,
+            "close_reason": websocket.close_reason,
+            "timestamp_end": websocket.timestamp_end,
+        }
+    )
+
+
+MESSAGES: Final = (
+    "flow",
+    "number",
+    "time",
+    "from_client",
+    "type",
+    "content",
+    "dropped",
+    "injected",
+    "left_out",
+)
+"""The columns of a WebSocket message."""
+
+
+def message_rows(flow: HTTPFlow, key: int) -> tuple[list[Row], bool]:
+    """The messages of a flow's WebSocket as rows, and whether equal ones can be made of these."""
+    websocket = flow.websocket
+    if type(websocket) is not WebSocketData or type(websocket.messages) is not list:
+        return [], websocket is None
+    rows: list[Row] = []
+    exact = True
+    for number, message in enumerate(list(websocket.messages)):
+        if type(message) is not WebSocketMessage:
+            exact = False
+            continue
+        content, time = message.content, message.timestamp
+        plain = (
+            type(content) is bytes
+            and type(time) is float
+            and time == time  # noqa: PLR0124 - not NaN
+            and message.type in (1, 2)
+            and type(message.left_out) is int
+        )
+        exact = exact and plain
+        rows.append(
+            (
+                key,
+                number,
+                time if plain else _real_or_none(time),
+                bool(message.from_client),
+                clean_int(message.type, 1),
+                content if type(content) is bytes else b"",
+                bool(message.dropped),
+                bool(message.injected),
+                clean_int(message.left_out, 0),
+            )
+        )
+    return rows, exact
+
+
+# -- flows to rows, field by field
+
+# path to an attribute -> (column, what it holds)
+_FIELDS: Final = {
+    "request.timestamp_start": "time",
+    "request._method": "method",
+    "request.scheme": "scheme",
+    "request._host": "host",
+    "request._port": "port",
+    "request._path": "path",
+    "request.http_version": "http_version",
+    "request.timestamp_end": "request_end",
+    "request.authority": "authority",
+    "response.status_code": "status",
+    "response._reason": "reason",
+    "response.http_version": "response_version",
+    "response.timestamp_start": "response_start",
+    "response.timestamp_end": "response_end",
+    "error.msg": "error",
+    "error.timestamp": "error_time",
+    "intercepted": "intercepted",
+    "_marked": "marked",
+    "_comment": "comment",
+    "timestamp_created": "created",
+    "is_replay": "is_replay",
+}
+_NEVER_NONE: Final = frozenset(_FIELDS) - {
+    *("request.timestamp_end", "response.timestamp_end", "is_replay")
+}
+_NO_NUMBER: Final = -(2**63)
+_DERIVED: Final = ("content_type", "client", "server", "tls")
+
+
+def _cell(kind: str, value: Any) -> tuple[Any, bool]:
+    """What a column can say of a value, and whether it says it exactly."""
+    if kind in {_text, _str}:
+        text = clean_text(value)
+        return text, value is None or (type(value) is str and text == value)
+    if kind == _int:
+        whole = clean_int(value, _NO_NUMBER)
+        fits = value is None or (type(value) is int and whole == value != _NO_NUMBER)
+        return None if whole == _NO_NUMBER else whole, fits
+    if kind == "flag":
+        return bool(value), type(value) is bool
+    number = _real_or_none(value)
+    return number, value is None or (type(value) is float and number is not None)
+
+
+def _real_or_none(value: Any) -> float | None:
+    number = clean_float(value)
+    return None if number != number else number  # noqa: PLR0124 - NaN, which SQLite cannot say
+
+
+def odd_row(flow: HTTPFlow, key: int, place: Place) -> tuple[Row, bool]:
+    """A row of a flow that may hold whatever; see `to_row`."""
+    odd = _OddFlow(flow, place)
+    odd.row["id"] = key
+    for part in (odd.fields, odd.derived, odd.messages, odd.connections, odd.notes):
+        try:
+            part()
+        except sqlite3.Error:
+            raise
+        except Exception:  # noqa: BLE001 - a flow may hold whatever a handler put there
+            odd.exact = False
+    kept, complete = keep(odd.values)
+    # never NULL: who reads columns only then asks the flow
+    odd.row["extra"] = _extra(kept, **odd.cut) or "{}"
+    return tuple(odd.row.values()), odd.exact and complete
+
+
+class _OddFlow:
+    """Reads a flow field by field, as far as that goes.
+
+    Attributes:
+        row: The columns.
+        values: What they cannot say, by the path to it.
+        cut: Which bodies are truncated.
+        exact: False once something was met that is lost.
+    """
+
+    def __init__(self, flow: HTTPFlow, place: Place) -> None:
+        self.row: dict[str, Any] = {
+            **dict.fromkeys(COLUMNS),
+            **dict.fromkeys(("request_bytes", "response_bytes", "tls", "intercepted"), 0),
+        }
+        self.values: dict[str, Any] = {}
+        self.cut = {"request": False, "response": False}
+        self.exact = False
+        self._flow = flow
+        self._place = place
+
+    def fields(self) -> None:
+        flow = self._flow
+        response = getattr(flow, "response", None)
+        self.exact = _is_plain(flow, flow.request, response)
+        for path, column in _FIELDS.items():
+            owner, _, name = path.rpartition(".")
+            holder = flow if not owner else getattr(flow, owner, None)
+            if holder is None:
+                continue
+            try:
+                value = getattr(holder, name)
+                self.row[column], fits = _cell(_COLUMNS[column], value)
+            except Exception:  # noqa: BLE001 - see `odd_row`
+                self.exact = False
+                continue
+            if not fits or (value is None and path in _NEVER_NONE):
+                self.values[path] = value
+        if self.row["created"] == self.row["time"]:
+            self.row["created"] = None
+        error = flow.error
+        if error is not None and (type(error) is not Error or len(vars(error)) != 2):
+            self.exact = False
+
+    def derived(self) -> None:
+        for column in _DERIVED:
+            try:
+                value = _VALUES[column](self._flow)
+                self.row[column], _ = _cell(_COLUMNS[column], value)
+            except Exception:  # noqa: BLE001, S112 - see `odd_row`
+                continue
+
+    def messages(self) -> None:
+        for name in ("request", "response"):
+            message = getattr(self._flow, name, None)
+            if message is None:
+                continue
+            self.row[f"{name}_headers"] = ""
+            if not isinstance(message, Message):
+                self.exact = False
+                continue
+            for part in ("headers", "trailers"):
+                self._head(name, part, getattr(message, part, None))
+            content = vars(message).get("_content")
+            stored = _body(content, self._place)
+            (
+                self.row[f"{name}_body"],
+                self.row[f"{name}_stored"],
+                self.row[f"{name}_bytes"],
+                self.cut[name],
+            ) = stored
+
+    def _head(self, name: str, part: str, headers: Any) -> None:
+        if headers is None and part == "trailers":
+            return
+        try:
+            self.row[f"{name}_{part}"] = headers_to_cell(headers.fields)
+        except Exception:  # noqa: BLE001 - see `odd_row`
+            self.row[f"{name}_{part}"] = ""
+            self.exact = False
+        else:
+            self.exact = self.exact and type(headers) is Headers
+
+    def connections(self) -> None:
+        for name in ("client", "server"):
+            connection = getattr(self._flow, f"{name}_conn")
+            key, same = self._place.connection_key(connection)
+            self.row[f"{name}_connection"] = key
+            self.exact = self.exact and same
+
+    def notes(self) -> None:
+        metadata = self._flow._metadata  # noqa: SLF001 - the property would make one
+        if metadata:
+            named = {name: value for name, value in metadata.items() if type(name) is str}
+            kept, complete = keep(named)
+            self.row["metadata"] = tagged.dumps(kept)
+            if not complete or type(metadata) is not dict or len(named) < len(metadata):
+                self.exact = False
+        elif type(metadata) not in {dict, _NONE}:
+            self.exact = False
+        websocket = self._flow.websocket
+        if websocket is not None:
+            self.row["websocket"] = _websocket(websocket)
+
+
+# -- rows to flows
+
+
+class Source(Protocol):
+    """Where rows come from."""
+
+    def body(self, number: int, size_bytes: int, *, truncated: bool) -> StoredBody:
+        """The large body with this number."""
+
+
+def from_row(
+    row: Sequence[Any],
+    source: Source,
+    connections: Mapping[int, Client | Server],
+    messages: Mapping[int, list[WebSocketMessage]],
+) -> HTTPFlow:
+    """A flow made anew; it has no id yet.
+
+    Args:
+        row: As `to_row` gave it; in files that others changed it may say anything.
+        source: Where its large bodies are.
+        connections: By key, those that are known.
+        messages: WebSocket messages by key of their flow.
+    """
+    # fmt: off
+    (
+        key, time, method, scheme, host, port, path, status, reason, _, size, answer_size,
+        version, _, _, _, error, intercepted, marked, comment, created, request_end,
+        response_start, response_end, error_time, authority, response_version, is_replay,
+        client, server, request_stored, response_stored, metadata, websocket, extra,
+        request_headers, request_trailers, response_headers, response_trailers,
+        request_body, response_body,
+    ) = row
+    # fmt: on
+    more = None if extra is None else _loaded(extra)
+    cut = () if more is None else more.get("truncated", ())
+    if request_stored is not None:
+        request_body = source.body(request_stored, size, truncated="request" in cut)
+    request = Request(
+        method,
+        scheme,
+        host,
+        port,
+        path,
+        headers=headers_from_cell(request_headers or ""),
+        content=request_body,
+        authority=authority,
+        http_version=version,
+        timestamp_start=time,
+    )
+    if request_end is not None:
+        request.timestamp_end = request_end
+    if request_trailers is not None:
+        request.trailers = headers_from_cell(request_trailers)
+    flow = HTTPFlow(request, connections.get(client), connections.get(server))  # type: ignore[arg-type] # of the right kinds
+    if response_headers is not None:
+        if response_stored is not None:
+            response_body = source.body(response_stored, answer_size, truncated="response" in cut)
+        flow.response = response = Response(
+            status,
+            reason=reason,
+            headers=headers_from_cell(response_headers),
+            content=response_body,
+            http_version=response_version,
+            timestamp_start=response_start,
+        )
+        if response_end is not None:
+            response.timestamp_end = response_end
+        if response_trailers is not None:
+            response.trailers = headers_from_cell(response_trailers)
+    if created is not None:
+        flow.timestamp_created = created
+    if error is not None or error_time is not None:
+        flow.error = Error(error, error_time)
+    if intercepted:
+        flow.intercepted = True
+    if marked:
+        flow._marked = marked  # noqa: SLF001 - the property would tell a store
+    if comment:
+        flow._comment = comment  # noqa: SLF001 - see above
+    if is_replay is not None:
+        flow.is_replay = is_replay
+    if metadata is not None:
+        flow._metadata = _loaded(metadata)  # noqa: SLF001 - ours
+    if websocket is not None:
+        flow.websocket = _websocket_of(_loaded(websocket), messages.get(key, []))
+    if more is not None and "set" in more:
+        _apply(flow, more["set"])
+    return flow
+
+
+def _loaded(text: Any) -> dict[str, Any]:
+    try:
+        found = tagged.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    return found if type(found) is dict else {}
+
+
+def _websocket_of(state: dict[str, Any], messages: list[WebSocketMessage]) -> WebSocketData:
+    return WebSocketData(
+        messages,
+        state.get("closed_by_client"),
+        state.get("close_code"),
+        state.get("close_reason"),
+        state.get("timestamp_end"),
+    )
+
+
+def message_of(row: Sequence[Any]) -> WebSocketMessage:
+    """A WebSocket message made anew."""
+    _, _, time, from_client, kind, content, dropped, injected, left_out = row
+    return WebSocketMessage(
+        kind, bool(from_client), content, time or 0.0, bool(dropped), bool(injected), left_out
+    )
+
+
+def _apply(flow: HTTPFlow, values: Any) -> None:
+    """What the columns could not say."""
+    if type(values) is not dict:
+        return
+    for path, value in values.items():
+        if path not in _FIELDS:
+            continue
+        owner, _, name = path.rpartition(".")
+        holder: Flow | Message | Error | None = getattr(flow, owner) if owner else flow
+        if owner == "error" and holder is None:
+            holder = flow.error = Error("")
+        if holder is not None:
+            vars(holder)[name] = value

@@ -1,0 +1,652 @@
+"""The thread that writes a capture, and the queue before it.
+
+Whoever has something to write appends it to the queue and goes on. The thread takes what is there
+about ten times a second, or sooner when much waits, and writes it in one transaction.
+
+When the disk refuses (full, gone, read only), that is said once, and what waits is tried again
+every second; what comes meanwhile waits too, up to a bound, beyond which the oldest is given up.
+When the disk is merely slower than the traffic, the queue is *congested*: those who can wait do.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections import deque
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Final
+
+from nbproxy.errors import NbproxyError
+from nbproxy.store import capture_file, moving
+from nbproxy.store.batches import Batches
+from nbproxy.store.capture_file import CaptureFile
+from nbproxy.store.chunks import Bodies, Sink
+from nbproxy.store.reading import Shelf
+from nbproxy.store.troubles import Trouble, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from nbproxy.model.flow import HTTPFlow
+
+    Entry = tuple[str, Any, int]
+
+logger = logging.getLogger("nbproxy")
+
+_GATHER_S: Final = 0.1
+_TICK_S: Final = 1.0
+"""How often the file is looked after, and a disk that refuses is tried again."""
+
+_BATCH: Final = 2000
+_BATCH_BYTES: Final = 4 * 2**20
+_MANY: Final = 500
+"""So many entries are not kept waiting for more."""
+
+MAX_WAITING: Final = 2000
+CONGESTED_BYTES: Final = 8 * 2**20
+"""With more than this many entries or bytes waiting, whoever can should wait too."""
+
+MAX_WAITING_BYTES: Final = 64 * 2**20
+MAX_UNWRITTEN: Final = 20_000
+"""Entries that are kept while the disk refuses."""
+
+_LAST_TRIES_S: Final = 3.0
+"""How long a disk that refuses is tried in the end."""
+
+FAULTS: Final = (sqlite3.Error, OSError, NbproxyError)
+
+
+class Writer:
+    """Writes what is put into its queue.
+
+    Args:
+        file: The file, or what makes it: called on the thread, when there is something to write.
+        inline_limit: Gives the size up to which bodies lie in their rows.
+        on_stored: Told what was written: flows, and whether they can be restored.
+        on_lost: Told which flows were given up.
+        on_problem: Told what is wrong, in a sentence.
+        keep: Whether the file stays, if nobody ends it before the process does.
+
+    Attributes:
+        file: The file, once there is one.
+        shelf: The same, for reading; stays when the file is closed.
+        bodies: The large bodies that are in memory.
+        lost: How many flows could not be recorded.
+        refusing: True while the disk refuses.
+    """
+
+    def __init__(
+        self,
+        file: CaptureFile | Callable[[], CaptureFile],
+        inline_limit: Callable[[], int],
+        on_stored: Callable[[list[tuple[HTTPFlow, bool]]], None] | None,
+        on_lost: Callable[[list[HTTPFlow]], None] | None,
+        on_problem: Callable[[str], None],
+        *,
+        keep: bool,
+    ) -> None:
+        self.file: CaptureFile | None = None
+        self.shelf: Shelf | None = None
+        self.bodies = Bodies()
+        self.lost = 0
+        self.refusing = False
+        self.keep = keep
+        self._batches: Batches | None = None
+        self._inline_limit = inline_limit
+        self._on_stored = on_stored
+        self._on_lost = on_lost
+        self._trouble = Trouble(on_problem)
+        self._queue: deque[Entry] = deque()
+        self._waiting: dict[int, Entry] = {}
+        self._bytes = 0
+        self._hand: deque[Entry] = deque()
+        self._hand_bytes = 0
+        self._rooms: deque[Callable[[], None]] = deque()
+        self._orders: deque[tuple[Callable[[], None], Future[None]]] = deque()
+        self._looked = time.monotonic()
+        self._asleep = False
+        self._wake = threading.Event()
+        self._urgent = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._ending_at: float | None = None
+        self._abandon = False
+        self.ended = False
+        self._kept: CaptureFile | None = None
+        self._damages = 0
+        if isinstance(file, CaptureFile):
+            self._opened(file)
+        else:
+            self._open_file = file
+        _writers.add(self)
+
+    # -- for all threads
+
+    def put(self, flow: HTTPFlow) -> None:
+        """Write a flow; takes no lock."""
+        if self.ended:
+            return
+        size = 256
+        for message in (flow.request, flow.response):
+            try:
+                if message is not None and message.holds_bytes:
+                    size += message.body_size
+            except Exception:  # noqa: BLE001, S112 - a flow may hold whatever a handler put there
+                continue
+        entry = ("flow", flow, size)
+        self._waiting[flow.id] = entry
+        self._add(entry)
+
+    def put_piece(self, sink: Sink, data: bytes) -> None:
+        """Write a piece of a body; takes no lock but, when it is lost, the bodies'."""
+        if self.ended or (self.refusing and self._unwritten_bytes > MAX_WAITING_BYTES):
+            sink.give_up()
+        else:
+            self._add(("piece", (sink, data), len(data)))
+
+    def delete(self, ids: frozenset[int] | None) -> None:
+        """Delete flows."""
+        if not self.ended and (self._thread is not None or self.file is not None):
+            self._add(("delete", ids, 0))
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until what was put before is written; False if that takes too long."""
+        if self.is_this_thread():
+            return False
+        if self.ended or (self._thread is None and not self._queue):
+            return not self._queue
+        done: Future[bool] = Future()
+        self._add(("call", done, 0))
+        self.hurry()
+        self._drop_calls(if_ended=True)  # it may have ended meanwhile, and nobody has seen it
+        try:
+            return done.result(timeout_s)
+        except TimeoutError:
+            return False
+
+    def order(self, function: Callable[[], None], timeout_s: float | None = None) -> None:
+        """Have a function called on the thread, before anything else, and wait for it.
+
+        Raises:
+            Exception: What the function raises.
+            TimeoutError: It took too long.
+        """
+        if self.ended or self.is_this_thread():
+            function()
+            return
+        if not self._start():
+            function()
+            return
+        done: Future[None] = Future()
+        self._orders.append((function, done))
+        self.hurry()
+        self._obey(if_ended=True)  # as in `flush`
+        done.result(timeout_s)
+
+    def hurry(self) -> None:
+        """Do not wait for more."""
+        self._urgent.set()
+        self._wake.set()
+
+    def waits(self, number: int) -> bool:
+        """Whether the flow with this id was put, and its row is not made yet."""
+        return number in self._waiting
+
+    def _add(self, entry: Entry) -> None:
+        queue = self._queue
+        queue.append(entry)
+        self._bytes += entry[2]
+        if self._asleep:
+            self._asleep = False
+            self._wake.set()
+        elif len(queue) == _MANY:
+            self._urgent.set()
+        if self._thread is None:
+            self._start()
+
+    def _start(self) -> bool:
+        """Start the thread; whether there is one."""
+        if self._thread is not None:
+            return True
+        # never waits: a flow may be let go of, and put, also by whoever is just in here
+        if not self._starting.acquire(blocking=False):
+            return False
+        try:
+            thread = threading.Thread(target=self._run, name="nbproxy-writer", daemon=True)
+            # pydevd's marks: a breakpoint in a cell must not stop it
+            vars(thread).update(pydev_do_not_trace=True, is_pydev_daemon_thread=True)
+            thread.start()
+            self._thread = thread
+        except RuntimeError:  # the interpreter ends, or the system has no threads left
+            logger.warning("flows are not recorded: the writer cannot be started", exc_info=True)
+        finally:
+            self._starting.release()
+        return self._thread is not None
+
+    @property
+    def _unwritten_bytes(self) -> int:
+        return self._bytes + self._hand_bytes
+
+    @property
+    def congested(self) -> bool:
+        """Whether more waits than should, because the disk is slower than the traffic."""
+        if self.refusing or self.ended:
+            return False
+        return (
+            len(self._queue) + len(self._hand) > MAX_WAITING
+            or self._unwritten_bytes > CONGESTED_BYTES
+        )
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call once, from any thread, when it is not congested."""
+        self._rooms.append(callback)
+        if not self.congested:
+            self._ring()
+
+    def _ring(self) -> None:
+        while self._rooms:
+            try:
+                callback = self._rooms.popleft()
+            except IndexError:
+                return
+            try:
+                callback()
+            except Exception:
+                logger.exception("who waited for the capture failed")
+
+    def is_this_thread(self) -> bool:
+        """Whether the caller is on the writer's thread."""
+        return threading.current_thread() is self._thread
+
+    def end(self, *, keep: bool | None = None, timeout_s: float = 0.0) -> None:
+        """Write what waits, then end; wait so long for that.
+
+        Args:
+            keep: Whether the file stays; None for what was said before.
+            timeout_s: 0 to wait not at all.
+        """
+        if keep is not None:
+            self.keep = keep
+        self._ending_at = time.monotonic()
+        thread = self._thread
+        if thread is None:
+            if not self.ended:
+                self._finish()
+            return
+        self.hurry()
+        if timeout_s and not self.is_this_thread():
+            thread.join(timeout_s)
+
+    def at_exit(self, timeout_s: float) -> None:
+        """The process ends: write what waits if the file stays, else stop."""
+        self._abandon = not self.keep
+        self.end(timeout_s=timeout_s)
+
+    def in_child(self) -> None:
+        """This is a forked child: the thread is not here, the file is the parent's."""
+        self.ended = True
+        self.bodies.lock = threading.RLock()
+
+    # -- the thread
+
+    def _run(self) -> None:
+        try:
+            while not self.ended:
+                self._sleep()
+                self._turn()
+        except Exception:  # a bug of ours; it must not stop traffic
+            logger.exception("flows are not recorded any more: the writer of the capture failed")
+            self.ended = True
+        self._ring()
+        self._obey()
+        self._drop_calls()
+
+    def _sleep(self) -> None:
+        if self._orders:
+            pass
+        elif self.refusing:
+            self._urgent.wait(0.2 if self._ending_at is not None else _TICK_S)
+        elif self._ending_at is None:
+            self._asleep = True
+            if not self._queue:
+                self._wake.wait(_TICK_S if self.file is not None else None)
+            self._asleep = False
+            if 0 < len(self._queue) < _MANY:
+                self._urgent.wait(_GATHER_S)
+        self._wake.clear()
+        self._urgent.clear()
+
+    def _turn(self) -> None:
+        """Write what waits; look after the file."""
+        ending_at = self._ending_at
+        self._obey()
+        try:
+            if self._abandon:
+                self._give_up(everything=True)
+            else:
+                self._look_after()
+                while self._take():
+                    self._write()
+                    self._over()
+                    if len(self._queue) < _MANY and ending_at is None and not self._urgent.is_set():
+                        break
+                self._tidy()
+        except FAULTS as error:
+            self._refused(error)
+            if ending_at is not None and time.monotonic() - ending_at > _LAST_TRIES_S:
+                self._give_up(everything=True)
+        except Exception:  # a bug of ours must not stop recording: what it met stays in memory
+            logger.exception("%d flows were not recorded", self._drop_hand())
+        if not self.congested:
+            self._ring()
+        if ending_at is not None and not self._hand and not self._queue:
+            self._finish()
+
+    def _obey(self, *, if_ended: bool = False) -> None:
+        """Do what was ordered."""
+        while self._orders and (self.ended or not if_ended):
+            try:
+                function, done = self._orders.popleft()
+            except IndexError:
+                return
+            try:
+                function()
+            except BaseException as error:  # noqa: BLE001 - goes to who gave the order
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+    def _take(self) -> bool:
+        """Move entries from the queue into our hand: up to so many, or up to a call."""
+        queue, hand, waiting = self._queue, self._hand, self._waiting
+        size = self._hand_bytes
+        while not hand or (len(hand) < _BATCH and size < _BATCH_BYTES and hand[-1][0] != "call"):
+            try:
+                entry = queue.popleft()
+            except IndexError:
+                self._bytes = 0  # counted without a lock: it begins anew
+                break
+            hand.append(entry)
+            size += entry[2]
+            self._bytes -= entry[2]
+            if entry[0] == "flow":
+                number = entry[1].id
+                found = waiting.pop(number, None)
+                if found is not None and found is not entry:  # it was put again since
+                    waiting.setdefault(number, found)
+        self._hand_bytes = size
+        return bool(hand)
+
+    def _write(self) -> None:
+        """Write what is in our hand.
+
+        When `on_stored` is called, no reference to a flow is left here but those it is given.
+        """
+        hand = self._hand
+        steps = _steps(hand)
+        written = self._ready().write(steps) if steps else []
+        done = hand[-1][1] if hand[-1][0] == "call" else None
+        del steps
+        hand.clear()
+        self._hand_bytes = 0
+        if written and self._on_stored is not None:
+            try:
+                self._on_stored(written)
+            except Exception:
+                logger.exception("what was recorded could not be reported")
+        written.clear()
+        if done is not None:
+            done.set_result(True)
+
+    def _ready(self) -> Batches:
+        if self.file is None:
+            self._opened(self._open_file())
+        assert self._batches is not None  # noqa: S101 - made with the file
+        return self._batches
+
+    def _opened(self, file: CaptureFile, shifts: tuple[int, int, int] = (0, 0, 0)) -> None:
+        """This is the file from now on; an earlier one was copied to it."""
+        with self.bodies.lock:
+            self.file = file
+            batches = self._batches
+            if batches is None:
+                batches = Batches(file, self.bodies, file.next_keys, self._inline_limit)
+                self._batches = batches
+            else:
+                batches.moved_to(file, shifts)
+            self.bodies.lie_in(file)
+            self.shelf = Shelf(
+                file,
+                self.bodies,
+                batches.live,
+                batches.flow_offset,
+                batches.connection_offset,
+            )
+
+    def _tidy(self) -> None:
+        batches = self._batches
+        if batches is not None and self.file is not None:
+            if batches.has_errands:
+                batches.write(())
+                self._over()
+            batches.vacuum()
+
+    # -- the file goes elsewhere
+
+    def move(self, path: Path) -> None:
+        """Go on at another path, with all that was written so far; on the thread.
+
+        Raises:
+            FormatError, OSError, sqlite3.Error: It stays where it is.
+        """
+        old = self.file
+        if old is None and self.shelf is None:
+            self._opened(CaptureFile(path, temporary=False))
+        elif old is None:
+            raise RuntimeError("the recording has ended: save the flows instead")
+        elif path.exists() and path.samefile(old.path):
+            return
+        else:
+            new = CaptureFile(path, temporary=False)
+            try:
+                shifts = moving.copy(old.db, new)
+            except BaseException:
+                new.end()
+                raise
+            self._opened(new, shifts)
+            old.dismiss()
+        self.keep = True
+
+    def look_again(self) -> None:
+        """Somebody could not read the file: see whether it is there; on the thread."""
+        self._looked = 0.0
+        self._look_after()
+
+    def _look_after(self) -> None:
+        """Once a second: if somebody removed the file, write it anew."""
+        file, now = self.file, time.monotonic()
+        if file is None or now - self._looked < _TICK_S:
+            return
+        self._looked = now
+        if file.is_there:
+            return
+        try:
+            with self.bodies.lock:  # who cannot read meanwhile waits for this, and tries again
+                path, lock = moving.replace(file)
+                self._open_later(path, file, lock)
+                self._ready()
+        except FAULTS as error:  # what is open can be written on; only nobody finds it
+            self._trouble.met(error, file.path)
+            return
+        self._trouble.say(
+            f"the capture {file.path} was removed or replaced while it was recorded: all of it "
+            f"was written again, to {path}. To stop recording, stop the proxy."
+        )
+
+    def _open_later(self, path: Path, old: CaptureFile, lock: int | None = None) -> None:
+        """Another file takes the place of one that is closed."""
+        locks = [lock]
+
+        def open_file() -> CaptureFile:
+            lock, locks[:] = locks[0], [None]
+            return CaptureFile(path, temporary=old.temporary, lock=lock)
+
+        self.file = None
+        self._open_file = open_file
+
+    # -- trouble
+
+    def _refused(self, error: Exception) -> None:
+        self.refusing = True
+        self._ring()
+        file = self.file
+        self._trouble.met(error, file.path if file is not None else None)
+        self._give_up()
+        kind = kind_of(error)
+        if file is None or kind in {"full", "locked"}:
+            return
+        self._damages += kind == "damaged"
+        try:
+            file.reopen()
+        except FAULTS as again:
+            self._damages += kind_of(again) == "damaged"
+        if self._damages > 1:
+            self._begin_anew(file)
+
+    def _begin_anew(self, damaged: CaptureFile) -> None:
+        """A file is damaged beyond use: leave it as it is, go on in another one."""
+        path = moving.free_name(damaged.path)
+        lock = damaged.give_way()
+        if lock is not None:
+            os.close(lock)
+        batches = self._batches
+        next_body = 1 if batches is None else batches.next_body
+        self._batches = None
+        self._open_later(path, damaged)
+        opening = self._open_file
+
+        def open_file() -> CaptureFile:
+            file = opening()
+            file.next_keys = (0, 0, next_body)  # bodies in memory have numbers already
+            return file
+
+        self._open_file = open_file
+        self._trouble.say(
+            f"the capture {damaged.path} was left as it is: the flows in it cannot be read any "
+            f"more. Recording goes on in {path}."
+        )
+
+    def _over(self) -> None:
+        if self.refusing:
+            self.refusing = False
+            self._damages = 0
+            self._trouble.over()
+
+    def _give_up(self, *, everything: bool = False) -> None:
+        """Let go of the oldest of what waits, if that is too much."""
+        hand, queue = self._hand, self._queue
+        flows: list[HTTPFlow] = []
+        while hand or queue:
+            if (
+                not everything
+                and len(hand) + len(queue) <= MAX_UNWRITTEN
+                and self._unwritten_bytes <= MAX_WAITING_BYTES
+            ):
+                break
+            if hand:
+                kind, what, size = hand.popleft()
+                self._hand_bytes -= size
+            else:
+                kind, what, size = queue.popleft()
+                self._bytes -= size
+                if kind == "flow":
+                    self._waiting.pop(what.id, None)
+            if kind == "flow":
+                flows.append(what)
+            elif kind == "piece":
+                what[0].give_up()
+            elif kind == "call":
+                what.set_result(False)
+        self.lost += len(flows)
+        if flows and self._on_lost is not None and not self._abandon:
+            try:
+                self._on_lost(flows)
+            except Exception:
+                logger.exception("what was lost could not be reported")
+
+    def _drop_hand(self) -> int:
+        """Have nothing to do with what is in our hand; how many flows that is."""
+        count = 0
+        for kind, what, _ in self._hand:
+            if kind == "flow":
+                count += 1
+            elif kind == "piece":
+                what[0].give_up()
+            elif kind == "call":
+                what.set_result(False)
+        self._hand.clear()
+        self._hand_bytes = 0
+        self.lost += count
+        return count
+
+    def _finish(self) -> None:
+        """Nothing more is written."""
+        self.ended = True
+        file, self.file = self.file, None
+        if file is not None:
+            file.finish(keep=self.keep)
+            self._kept = file  # goes with the last who may read it
+        self._batches = None
+
+    def _drop_calls(self, *, if_ended: bool = False) -> None:
+        """Nobody will come to these any more."""
+        while self._queue and (self.ended or not if_ended):
+            try:
+                kind, what, _ = self._queue.popleft()
+            except IndexError:
+                return
+            if kind == "call":
+                what.set_result(False)
+
+
+def _steps(hand: Iterable[Entry]) -> list[tuple[str, Any]]:
+    """Entries as steps: flows that follow each other together, each once."""
+    steps: list[tuple[str, Any]] = []
+    flows: dict[int, HTTPFlow] = {}
+    for kind, what, _ in hand:
+        if kind == "flow":
+            flows[what.id] = what
+            continue
+        if flows:
+            steps.append(("flows", list(flows.values())))
+            flows = {}
+        if kind != "call":
+            steps.append((kind, what))
+    if flows:
+        steps.append(("flows", list(flows.values())))
+    return steps
+
+
+_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for writer in list(_writers):
+        writer.in_child()
+
+
+def _at_exit() -> None:
+    for writer in list(_writers):
+        writer.at_exit(_EXIT_S)
+    capture_file.end_all()
+
+
+_EXIT_S: Final = 20.0
+os.register_at_fork(after_in_child=_in_child)
+atexit.register(_at_exit)

@@ -119,6 +119,48 @@ HOOKS: dict[str, Hook] = {
             "or `error`.",
         ),
         Hook(
+            "websocket_start",
+            "flow",
+            "flow",
+            "A WebSocket was opened: after `response`, before its first message. "
+            "`flow.websocket.inject(to_client, text)` sends messages of your own.",
+        ),
+        Hook(
+            "websocket_message",
+            "flow",
+            "flow",
+            "A message came on a WebSocket: `flow.websocket.messages[-1]`. Change its `content` or "
+            "`text`, or `drop()` it, before it goes on.",
+        ),
+        Hook(
+            "websocket_end",
+            "flow",
+            "flow",
+            "A WebSocket was closed; `flow.websocket.close_code` says how, and `flow.error` why if "
+            "it was not in order.",
+        ),
+        Hook(
+            "tcp_start",
+            "flow",
+            "flow",
+            "A raw tunnel was opened; `flow` is a `TCPFlow`. Tunnels that are open already when "
+            "the first `tcp_*` handler is registered are not seen.",
+        ),
+        Hook(
+            "tcp_message",
+            "flow",
+            "flow",
+            "Bytes came in a raw tunnel: `flow.messages[-1]`. Change its `content` before it goes "
+            'on; b"" sends nothing.',
+        ),
+        Hook("tcp_end", "flow", "flow", "A raw tunnel has ended in order, both ways."),
+        Hook(
+            "tcp_error",
+            "flow",
+            "flow",
+            "A raw tunnel broke; `flow.error` says why. Each ends with `tcp_end` or `tcp_error`.",
+        ),
+        Hook(
             "tls_clienthello",
             "data",
             "tls",
@@ -177,6 +219,8 @@ class TLSData:
         sni: The server name in question, None if there was none.
         alpn_offers: The protocols that the ClientHello offered.
         ignore_connection: Set to True in `tls_clienthello`: pass the bytes through untouched.
+        establish_server_tls_first: Whether the server is connected to before the client's TLS is
+            answered, for the names in its certificate; may be set in `tls_clienthello`.
     """
 
     conn: object
@@ -184,3 +228,4 @@ class TLSData:
     sni: str | None = None
     alpn_offers: tuple[str, ...] = ()
     ignore_connection: bool = False
+    establish_server_tls_first: bool = False

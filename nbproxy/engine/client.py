@@ -14,10 +14,11 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Final
 
+from nbproxy.engine import door, tcp
 from nbproxy.engine.exchange import Exchange
 from nbproxy.engine.pages import error_response
 from nbproxy.engine.targets import Tunnel, flow_of, is_ours, server_name
-from nbproxy.engine.tunnel import TunnelControl, first_to_speak, relay
+from nbproxy.engine.tunnel import TunnelControl, first_to_speak
 from nbproxy.engine.upstream import Origin
 from nbproxy.errors import (
     ConnectionFailed,
@@ -36,6 +37,8 @@ from nbproxy.protocol import clienthello, framing, http1
 from nbproxy.protocol.tls import TLSStream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nbproxy.engine.core import Core
     from nbproxy.engine.sockets import SocketStream
     from nbproxy.engine.upstream import ServerConnection
@@ -62,7 +65,7 @@ class ClientConnection:
         tunnel: Where its CONNECT leads, or None.
     """
 
-    __slots__ = ("_bound", "_failure", "conn", "core", "socket", "tunnel")
+    __slots__ = ("_bound", "_claim", "_failure", "conn", "core", "socket", "tunnel")
 
     def __init__(self, core: Core, socket: SocketStream) -> None:
         self.core = core
@@ -74,6 +77,7 @@ class ClientConnection:
         conn.timestamp_start = time.time()
         self._bound: dict[Origin, ServerConnection] = {}
         self._failure: tuple[Origin, NbproxyError, Server] | None = None
+        self._claim: bytes | None = None
         socket.on_readable = self._stirred
 
     def _stirred(self) -> None:
@@ -133,6 +137,11 @@ class ClientConnection:
             if head is None:
                 return
             self.conn.requests += 1
+            opened = self.core.door
+            if opened is not None and self.tunnel is None and head.target.startswith(door.PREFIX):
+                await door.answer(opened, stream, head, self.conn.peername)
+                await self._linger(io)
+                return
             if self.tunnel is None and not self._is_authorized(head):
                 await self._demand_credentials(stream, head)
                 return
@@ -144,6 +153,8 @@ class ClientConnection:
             except RemoteProtocolError as error:
                 await self._refuse(stream, error)
                 return
+            if self.core.tracer is not None:
+                self._trace(flow)
             if not await Exchange(self, stream, head, flow).run():
                 await self._linger(io)
                 return
@@ -231,18 +242,21 @@ class ClientConnection:
     # -- credentials
 
     def _is_authorized(self, head: RequestHead) -> bool:
-        wanted = self.core.options.proxyauth
-        if wanted is None:
+        wanted, tracer = self.core.options.proxyauth, self.core.tracer
+        if wanted is None and tracer is None:
             return True
-        given = head.special.get(b"proxy-authorization", [])
-        if len(given) != 1 or len(given[0]) > 8192:
-            return False
-        scheme, _, token = given[0].partition(b" ")
-        try:
-            plain = base64.b64decode(token.strip(), validate=True)
-        except ValueError:
-            return False
-        return scheme.lower() == b"basic" and hmac.compare_digest(plain, wanted.encode("utf-8"))
+        given = _basic_credentials(head.special.get(b"proxy-authorization", ()))
+        self._claim = None if given is None or tracer is None else tracer.claim(given)
+        if self._claim is not None or wanted is None:
+            return True
+        return given is not None and hmac.compare_digest(given, wanted.encode("utf-8"))
+
+    def _trace(self, flow: HTTPFlow) -> None:
+        """Find out where a request comes from; credentials that only say so are not the user's."""
+        if self._claim is not None and self.tunnel is None:
+            flow.request.headers.pop("proxy-authorization", None)
+        if self.core.tracer is not None:
+            self.core.tracer.begin(flow, self._claim)
 
     async def _demand_credentials(self, stream: http1.ClientStream, head: RequestHead) -> None:
         """407 (RFC 9110, 11.7.1)."""
@@ -270,6 +284,7 @@ class ClientConnection:
         except RemoteProtocolError as error:
             await self._refuse(stream, error)
             return
+        self._trace(flow)
         control = flow._control = TunnelControl(self.core.loop, self.socket)  # noqa: SLF001 - as in Exchange
         try:
             await self._open_tunnel(stream, flow, control)
@@ -365,7 +380,7 @@ class ClientConnection:
         elif _looks_like_http(first) and not self._passes_through(""):
             await self._serve_requests(io)
         else:
-            await self._pass_through(io, flow)
+            await self._pass_through(io, flow, unseen=self._passes_through(""))
 
     async def _speaks_after_all(self, io: ByteStream, flow: HTTPFlow) -> bool:
         """Ask the server; if it is the one that speaks first, serve the raw tunnel to its end."""
@@ -378,7 +393,7 @@ class ClientConnection:
         if await first_to_speak(io, server.io, self.core.limits.first_s):
             self.core.upstream.discard(server)
             return True
-        await self._pass_through(io, flow, server)
+        await self._pass_through(io, flow, server, unseen=self._passes_through(""))
         return False
 
     async def _connect_raw(self) -> ServerConnection:
@@ -396,9 +411,14 @@ class ClientConnection:
         self.core.recorder.closed(flow)
 
     async def _pass_through(
-        self, io: ByteStream, flow: HTTPFlow, server: ServerConnection | None = None
+        self,
+        io: ByteStream,
+        flow: HTTPFlow,
+        server: ServerConnection | None = None,
+        *,
+        unseen: bool,
     ) -> None:
-        """A raw tunnel: recorded as its CONNECT, with the number of bytes."""
+        """A raw tunnel: recorded as its CONNECT, with the number of bytes; perhaps `unseen`."""
         recorder = self.core.recorder
         recorder.opened(flow)
         try:
@@ -407,7 +427,9 @@ class ClientConnection:
             flow.server_conn = server.conn
             recorder.changed(flow)
             try:
-                sent, received = await relay(io, server.io)
+                sent, received = await tcp.pass_through(
+                    self.core, io, self.socket, self.conn, server, unseen=unseen
+                )
             finally:
                 self.core.upstream.discard(server)
             flow.metadata["tunnel"] = {"client_bytes": sent, "server_bytes": received}
@@ -449,13 +471,17 @@ class ClientConnection:
         sni = server_name(hello.sni)
         self.conn.sni, self.conn.alpn_offers = hello.sni, hello.alpn
         asked = TLSData(self.conn, self.conn, hello.sni, hello.alpn)
+        options = self.core.options
+        asked.establish_server_tls_first = (
+            options.upstream_cert and options.connection_strategy == "eager"
+        )
         await self.core.announce("tls_clienthello", asked)
         if asked.ignore_connection or self._passes_through(sni):
-            await self._pass_through(io, flow)
+            await self._pass_through(io, flow, unseen=True)
             return
         self.tunnel = tunnel = Tunnel(True, tunnel.host, tunnel.port, sni)
         self.conn.tls = True
-        names, organization = await self._upstream_names(tunnel, flow)
+        names, organization = await self._upstream_names(tunnel, flow, asked)
         stream = TLSStream(
             io,
             self.core.certificates.context_for(
@@ -493,13 +519,10 @@ class ClientConnection:
                 return hello, data
 
     async def _upstream_names(
-        self, tunnel: Tunnel, flow: HTTPFlow
+        self, tunnel: Tunnel, flow: HTTPFlow, asked: TLSData
     ) -> tuple[tuple[str, ...], str | None]:
         """The names in the server's certificate, so that ours can carry them as well."""
-        options = self.core.options
-        if not options.upstream_cert or options.connection_strategy == "lazy":
-            return (), None
-        if tunnel.host in self.core.sites:
+        if not asked.establish_server_tls_first or tunnel.host in self.core.sites:
             return (), None
         origin = Origin(True, tunnel.host, tunnel.port, tunnel.sni or tunnel.host)
         try:
@@ -531,6 +554,18 @@ class ClientConnection:
         await self.core.announce("http_connect_error", flow)
         flow._control = None  # noqa: SLF001 - as in Exchange
         self.core.recorder.closed(flow)
+
+
+def _basic_credentials(given: Sequence[bytes]) -> bytes | None:
+    """User and password of a Proxy-Authorization field (RFC 7617, 2); None if it is not that."""
+    if len(given) != 1 or len(given[0]) > 8192:
+        return None
+    scheme, _, token = given[0].partition(b" ")
+    try:
+        plain = base64.b64decode(token.strip(), validate=True)
+    except ValueError:
+        return None
+    return plain if scheme.lower() == b"basic" else None
 
 
 def _looks_like_http(data: bytes) -> bool:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
     import ssl
-    from collections.abc import Awaitable, Container, Sequence
+    from collections.abc import Awaitable, Callable, Container, Sequence
 
     from nbproxy.model.body import BodySink
-    from nbproxy.model.flow import Flow
+    from nbproxy.model.flow import Flow, HTTPFlow
 
 
 class Dispatcher(Protocol):
@@ -53,6 +54,41 @@ class Recorder(Protocol):
 
     def body(self) -> BodySink:
         """A place for the bytes of one body that may grow large."""
+        ...
+
+    @property
+    def congested(self) -> bool:
+        """True while flows come faster than they can be kept: wait before taking more."""
+        ...
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Have a callback called once, from any thread, when that is over."""
+        ...
+
+
+class Holder(Protocol):
+    """Decides how long flows are held."""
+
+    async def hold(self, flow: Any, hook: str, released: asyncio.Future[None]) -> None:
+        """Wait while an intercepted flow is held; it is not intercepted any more afterwards.
+
+        Args:
+            flow: The flow.
+            hook: Our name of the hook whose handlers have run.
+            released: Done when somebody has resumed or killed it.
+        """
+        ...
+
+
+class Tracer(Protocol):
+    """Knows where requests come from. Called on the loop's thread; quick, and never raises."""
+
+    def claim(self, credentials: bytes) -> bytes | None:
+        """What a client's proxy credentials ("user:password") stand for, if we gave them out."""
+        ...
+
+    def begin(self, flow: HTTPFlow, claim: bytes | None) -> None:
+        """A request came: note in the flow's metadata where from."""
         ...
 
 

@@ -15,7 +15,13 @@ from nbproxy.engine.upstream import Upstream
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nbproxy.engine.contracts import CertificateSource, Dispatcher, Recorder, ServerTrust
+    from nbproxy.engine.contracts import (
+        CertificateSource,
+        Dispatcher,
+        Holder,
+        Recorder,
+        ServerTrust,
+    )
     from nbproxy.model.flow import HTTPFlow
     from nbproxy.model.message import Response
     from nbproxy.options import Options
@@ -35,6 +41,7 @@ class Engine:
         trust: Decides which servers we believe.
         sites: Names under which the proxy itself answers.
         own_site: Answers requests to the proxy's own address.
+        holder: Decides how long flows are held.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class Engine:
         trust: ServerTrust,
         sites: dict[str, Callable[[HTTPFlow], Response]],
         own_site: Callable[[HTTPFlow], Response] | None,
+        holder: Holder,
     ) -> None:
         loop = asyncio.get_running_loop()
         deadlines = Deadlines(loop)
@@ -60,6 +68,7 @@ class Engine:
             deadlines=deadlines,
             orphans=Orphans(loop, deadlines),
             limits=limits,
+            holder=holder,
             sites=sites,
             own_site=own_site,
         )

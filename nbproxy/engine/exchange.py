@@ -17,16 +17,16 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Final
 
-from nbproxy.engine import sending
-from nbproxy.engine.bodies import Relay, read_whole
-from nbproxy.engine.pages import error_response, own_answer
-from nbproxy.engine.tunnel import relay
+from nbproxy.engine import sending, upgraded
+from nbproxy.engine.bodies import Pace, Relay, read_whole
+from nbproxy.engine.live import Killed, LiveFlow
+from nbproxy.engine.pages import ADVICE, error_response, own_answer
 from nbproxy.engine.upstream import Origin
 from nbproxy.errors import ConnectionFailed, NbproxyError, ProtocolError, RemoteProtocolError
 from nbproxy.model.flow import Error
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Response
-from nbproxy.protocol import framing, http1
+from nbproxy.protocol import framing, upgrades
 
 if TYPE_CHECKING:
     from nbproxy.engine.client import ClientConnection
@@ -43,11 +43,7 @@ _NO_BODY: Final = frozenset((204, 304))  # RFC 9110, 6.4.1
 _BINDING: Final = (b"ntlm", b"negotiate")
 
 
-class _Killed(Exception):  # noqa: N818 - an outcome, not a fault
-    """A handler, or somebody in a cell, ended the exchange."""
-
-
-class Exchange:
+class Exchange(LiveFlow):
     """Carries one flow; it is the flow's `Control` while it is live.
 
     Args:
@@ -58,57 +54,36 @@ class Exchange:
     """
 
     __slots__ = (
-        "_held",
-        "_killed",
         "_on_server",
         "_sent_any",
         "_upload",
         "_upload_fault",
         "client",
-        "core",
-        "flow",
         "head",
         "owner",
         "server",
     )
 
+    flow: HTTPFlow
+
     def __init__(
         self, owner: ClientConnection, client: ClientStream, head: RequestHead, flow: HTTPFlow
     ) -> None:
+        super().__init__(owner.core, flow)
         self.owner = owner
-        self.core = owner.core
         self.client = client
         self.head = head
-        self.flow = flow
         self.server: ServerConnection | None = None
-        self._held: asyncio.Future[None] | None = None
-        self._killed = False
         self._on_server = False
         self._sent_any = False
         self._upload: asyncio.Task[None] | None = None
         self._upload_fault: NbproxyError | None = None
 
-    # -- Control: what others may do to a live flow, from any thread
-
-    def resume(self) -> None:
-        """Let the held flow go on."""
-        self.core.loop.call_soon_threadsafe(self._release)
-
-    def kill(self) -> None:
-        """End the exchange without an answer."""
-        self._killed = True
-        self.core.loop.call_soon_threadsafe(self._cut)
-
-    def _release(self) -> None:
-        if self._held is not None and not self._held.done():
-            self._held.set_result(None)
-
-    def _cut(self) -> None:
-        self._release()
-        if self.flow.live:
-            self.owner.socket.abort()
-            if self.server is not None:
-                self.server.socket.fail(ConnectionFailed(Error.KILLED_MESSAGE))
+    def cut(self) -> None:
+        """Break both connections."""
+        self.owner.socket.abort()
+        if self.server is not None:
+            self.server.socket.fail(ConnectionFailed(Error.KILLED_MESSAGE))
 
     # -- the course of things
 
@@ -120,6 +95,8 @@ class Exchange:
         """
         flow = self.flow
         core = self.core
+        if core.recorder.congested:
+            await core.room()
         flow._control = self  # noqa: SLF001 - the model's one slot for us
         core.recorder.opened(flow)
         self.owner.socket.on_lost = self._client_lost
@@ -129,7 +106,7 @@ class Exchange:
             keep = await self._carry()
         except NbproxyError as error:
             keep = await self._fail(error)
-        except _Killed:
+        except Killed:
             keep = await self._end_killed()
         except BaseException as error:
             self._drop_server()
@@ -151,10 +128,10 @@ class Exchange:
         flow = self.flow
         active = self.core.dispatcher.active
         if "requestheaders" in active:
-            await self._hook("requestheaders")
+            await self.hook("requestheaders")
         pieces = await self._read_request()
         if "request" in active:
-            await self._hook("request")
+            await self.hook("request")
         if flow.response is None:
             flow.response = own_answer(flow, self.head, self.core.sites)
         if flow.response is not None:
@@ -164,30 +141,6 @@ class Exchange:
         if head.status == 101:
             return await self._switch(head)
         return await self._return_response(head)
-
-    async def _hook(self, name: str) -> None:
-        waiting = self.core.dispatcher.fire(name, self.flow)
-        if waiting is not None:
-            await waiting
-        if self.flow.intercepted:
-            await self._hold()
-        if self._killed:
-            raise _Killed
-
-    async def _hold(self) -> None:
-        self._held = self.core.loop.create_future()
-        if not self.flow.intercepted:  # resumed from another thread just now
-            return
-        self.core.recorder.changed(self.flow)
-        seconds = self.core.options.intercept_timeout
-        try:
-            async with asyncio.timeout(seconds):
-                await self._held
-        except TimeoutError:
-            self.flow.intercepted = False
-            self.flow.metadata["released"] = f"after {seconds:g} s, unchanged"
-        finally:
-            self._held = None
 
     # -- the request
 
@@ -251,7 +204,7 @@ class Exchange:
                     and self._upload is None
                     and not request.body_size
                     and not self.owner.socket.is_lost
-                    and not self._killed
+                    and not self.killed
                 )
                 if not again:
                     raise
@@ -274,7 +227,7 @@ class Exchange:
             server = await connect(origin, self.flow.client_conn, self.flow)
         self.server = server
         self.flow.server_conn = server.conn
-        if self.owner.socket.is_lost or self._killed:
+        if self.owner.socket.is_lost or self.killed:
             raise ConnectionFailed("the client disconnected")
         authorization = self.head.special.get(b"authorization")
         if authorization and authorization[0].lower().startswith(_BINDING):
@@ -309,15 +262,19 @@ class Exchange:
             self.core.recorder.body(),
             lambda data: server.stream.write_piece(how, data),
             lambda: self.core.recorder.changed(self.flow),
+            lambda: server.io.drain(limit_s),
         )
         try:
             for piece in pieces:
-                passing.piece(piece)
+                if (waiting := passing.piece(piece)) is not None:
+                    await waiting
             while (more := await client.next_piece(limit_s)) is not None:
-                passing.piece(more)
+                if (waiting := passing.piece(more)) is not None:
+                    await waiting
                 if server.socket.is_lost:
                     return
                 await server.io.drain(limit_s)
+                await self.core.room()
             passing.finish()
             if client.trailers:
                 request.trailers = Headers.from_wire(client.trailers)
@@ -347,6 +304,7 @@ class Exchange:
 
     def _client_lost(self) -> None:
         """The client's socket is gone: whatever the server is doing for it ends."""
+        self._release()  # nobody waits for a held flow any more
         if self.server is not None:
             self.server.socket.fail(ConnectionFailed("the client disconnected"))
 
@@ -390,10 +348,10 @@ class Exchange:
             server.bound = True
         active = self.core.dispatcher.active
         if "responseheaders" in active:
-            await self._hook("responseheaders")
+            await self.hook("responseheaders")
             if flow.response is not response:  # replaced: the server's own is not wanted any more
                 self._drop_server()
-                return await self._answer_for_server(hooked=True)
+                return await self._answer_for_server(hooked="responseheaders")
         stream = server.stream
         pieces: list[bytes] = []
         whole = False
@@ -408,7 +366,7 @@ class Exchange:
         self._take_whole(response, pieces, stream.trailers)
         self._return_server()
         if "response" in active:
-            await self._hook("response")
+            await self.hook("response")
         return await self._answer()
 
     def _must_stream(self, head: ResponseHead, response: Response) -> bool:
@@ -450,16 +408,20 @@ class Exchange:
             self.core.recorder.body(),
             lambda data: client.write_piece(how, data),
             lambda: self.core.recorder.changed(flow),
+            lambda: client.io.drain(self.core.limits.body_s),
         )
         self.core.recorder.changed(flow)
         is_events = head.special.get(b"content-type", [b""])[0].startswith(b"text/event-stream")
         silent_s = self.core.options.response_timeout if is_events else self.core.limits.body_s
         try:
             for piece in pieces:
-                passing.piece(piece)
+                if (waiting := passing.piece(piece)) is not None:
+                    await waiting
             while (more := await server.stream.next_piece(silent_s)) is not None:
-                passing.piece(more)
+                if (waiting := passing.piece(more)) is not None:
+                    await waiting
                 await client.io.drain(self.core.limits.body_s)
+                await self.core.room()
             passing.finish()
         except (NbproxyError, asyncio.CancelledError):
             raise
@@ -473,10 +435,10 @@ class Exchange:
         client.write_end(how, server.stream.trailers)
         self._return_server()
         if "response" in self.core.dispatcher.active:
-            await self._hook("response")
+            await self.hook("response")
         return self._finish(keep=keep)
 
-    async def _answer_for_server(self, *, hooked: bool = False) -> bool:
+    async def _answer_for_server(self, *, hooked: str = "") -> bool:
         """A handler, or we ourselves, answered; the hooks of a response run all the same."""
         response = self.flow.response
         assert response is not None  # noqa: S101 - that is why we are here
@@ -486,9 +448,9 @@ class Exchange:
         self._on_server = False
         active = self.core.dispatcher.active
         if "responseheaders" in active and not hooked:
-            await self._hook("responseheaders")
-        if "response" in active:
-            await self._hook("response")
+            await self.hook("responseheaders")
+        if "response" in active and hooked != "response":
+            await self.hook("response")
         return await self._answer()
 
     async def _answer(self) -> bool:
@@ -507,9 +469,9 @@ class Exchange:
         chunked = trailers or b"transfer-encoding" in special
         if how is not None and chunked and self.head.version == b"1.1":
             how = "chunked"
-        if how == "chunked":
+        if how is not None and (how == "chunked" or response.bandwidth):
             self._write_head(response, how, special, keep=keep)
-            self.client.write_piece(how, body)
+            await self._write_body(response.bandwidth, how, body)
             self.client.write_end(how, trailers)
         else:
             self._write_head(response, how, special, keep=keep, body=body)
@@ -529,6 +491,16 @@ class Exchange:
         self._sent_any = True
         self.client.io.write(head + body if body else head)
 
+    async def _write_body(self, bandwidth: float | None, how: framing.Framing, body: bytes) -> None:
+        def write(data: bytes) -> None:
+            self.client.write_piece(how, data)
+
+        if not bandwidth:
+            write(body)
+            return
+        pace = Pace(bandwidth, lambda: self.client.io.drain(self.core.limits.body_s))
+        await pace.send(body, write)
+
     def _client_persists(self) -> bool:
         return self.client.body_done and framing.may_persist(self.head.special, self.head.version)
 
@@ -544,31 +516,25 @@ class Exchange:
         """101: the connection is another protocol's from here on (RFC 9110, 7.8)."""
         flow, server = self.flow, self.server
         assert server is not None  # noqa: S101 - a head came from it
-        response = flow.response = Response(
-            101,
-            reason=head.reason.decode("latin-1"),
-            headers=Headers.from_wire(head.fields),
-            timestamp_start=head.started,
-        )
-        if "responseheaders" in self.core.dispatcher.active:
-            await self._hook("responseheaders")
-        dropped = framing.HOP_BY_HOP - sending.UPGRADE_FIELDS
-        self.client.io.write(
-            http1.response_head_bytes(101, head.reason, head.fields, dropped, None)
-        )
+        response, deflate = upgraded.begin(flow, head)
+        for hook in ("responseheaders", "response"):
+            if hook in self.core.dispatcher.active:
+                await self.hook(hook)
+            if flow.response is not response or response.status_code != 101:
+                self._drop_server()
+                flow.websocket = None
+                return await self._answer_for_server(hooked=hook)
+        upgrades.compression(response.headers)  # which handlers may have spoilt
+        self.client.io.write(sending.switch_head(response))
         self._sent_any = True
         self.core.recorder.changed(flow)
-        self.owner.socket.on_lost = None  # from here on the tunnel itself sees who leaves
-        self.client.io.unread(self.client.take_rest())
-        server.io.unread(server.stream.take_rest())
         try:
-            sent, received = await relay(self.client.io, server.io)
+            await upgraded.serve(self, server, response, deflate)
+            if not self.killed:  # in order: the last bytes still go out
+                server.close()
+                self.server = None
         finally:
             self._drop_server()
-        flow.metadata["tunnel"] = {"client_bytes": sent, "server_bytes": received}
-        response.timestamp_end = time.time()
-        if "response" in self.core.dispatcher.active:
-            await self._hook("response")
         return False
 
     async def _fail(self, error: NbproxyError) -> bool:
@@ -577,7 +543,7 @@ class Exchange:
         if self._upload_fault is not None:
             error, self._on_server = self._upload_fault, False
         gone = self.owner.socket.is_lost
-        if self._killed:
+        if self.killed:
             return await self._end_killed()
         message = "the client disconnected" if gone else str(error)
         if isinstance(error.__cause__, ssl.SSLError) and self.server is not None and not gone:
@@ -609,7 +575,7 @@ class Exchange:
         return await self._send_error_page(status, flow.error.msg)
 
     async def _send_error_page(self, status: int, message: str) -> bool:
-        page = error_response(status, message, _ADVICE.get(status, ""))
+        page = error_response(status, message, ADVICE.get(status, ""))
         keep = self._on_server and self._client_persists()
         body = b"" if self.head.method == b"HEAD" else page.raw_content or b""
         how = None if self.head.method == b"HEAD" else len(body)
@@ -624,11 +590,3 @@ class Exchange:
         await self.core.announce("error", self.flow)
         self.owner.socket.abort()
         return False
-
-
-_ADVICE: Final = {
-    502: "The proxy could not get an answer from the server. The flow in the notebook has the same "
-    "message as its error.",
-    504: "The server took too long.",
-    508: "The request would come back to the proxy itself.",
-}

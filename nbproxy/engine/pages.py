@@ -5,8 +5,10 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Final
 
+from nbproxy.engine import sending
 from nbproxy.model.message import Response
 from nbproxy.model.reasons import REASONS
+from nbproxy.protocol import upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +25,15 @@ footer{{color:#666;font-size:.85em;border-top:1px solid #ddd;margin-top:2em;padd
 @media(prefers-color-scheme:dark){{body{{color:#ddd;background:#1b1b1b}}code{{background:#333}}}}
 </style><h1>{status} {reason}</h1><p>{message}</p>{advice}<footer>nbproxy</footer></html>
 """
+
+
+ADVICE: Final = {
+    502: "The proxy could not get an answer from the server. The flow in the notebook has the same "
+    "message as its error.",
+    504: "The server took too long.",
+    508: "The request would come back to the proxy itself.",
+}
+"""What to do about an exchange that failed, by status."""
 
 
 def error_response(status: int, message: str, advice: str = "") -> Response:
@@ -45,12 +56,14 @@ def own_answer(
 ) -> Response | None:
     """The answer to a request that ends here; None if it goes on.
 
-    Requests for our own pages end here, and TRACE and OPTIONS whose Max-Forwards is used up; on
-    others of these it counts down (RFC 9110, 7.6.2).
+    Requests for our own pages end here, requests for a WebSocket that break its rules, and TRACE
+    and OPTIONS whose Max-Forwards is used up; on others of these it counts down (RFC 9110, 7.6.2).
     """
     site = sites.get(flow.request.host)
     if site is not None:
         return site(flow)
+    if b"upgrade" in head.special and (fault := _handshake_fault(flow, head)) is not None:
+        return fault
     if head.method not in {b"TRACE", b"OPTIONS"}:
         return None
     hops = head.special.get(b"max-forwards")
@@ -63,6 +76,20 @@ def own_answer(
     if head.method == b"OPTIONS":
         return Response.make(200)
     return Response.make(200, _trace(flow, head), {"content-type": "message/http"})
+
+
+def _handshake_fault(flow: HTTPFlow, head: RequestHead) -> Response | None:
+    """The answer to a request for a WebSocket that cannot lead to one (RFC 6455, 4.2.2)."""
+    request = flow.request
+    if not sending.wants_upgrade(head) or not upgrades.is_websocket(request.headers):
+        return None
+    fault = upgrades.request_fault(request.method, request.headers)
+    if fault is None:
+        return None
+    response = error_response(*fault)
+    if response.status_code == 426:
+        response.headers["sec-websocket-version"] = "13"
+    return response
 
 
 def _trace(flow: HTTPFlow, head: RequestHead) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from nbproxy.model.reasons import REASONS
-from nbproxy.protocol import framing, http1
+from nbproxy.protocol import framing, http1, upgrades
 
 if TYPE_CHECKING:
     from nbproxy.model.message import Request, Response
@@ -57,6 +57,8 @@ def whole_request(request: Request, head: RequestHead, *, upgrade: bool) -> byte
     """A request with its body."""
     method, target = request.method.encode("ascii"), request.path.encode("ascii")
     fields = request.headers.fields
+    if upgrade:
+        fields = upgrades.known_offers(fields)
     dropped = _dropped(head, upgrade=upgrade)
     body = request.raw_content or b""
     if request.trailers or (body and "transfer-encoding" in request.headers):
@@ -71,6 +73,13 @@ def whole_request(request: Request, head: RequestHead, *, upgrade: bool) -> byte
         framed = 0 if said else None
     start = http1.request_head_bytes(method, target, fields, dropped, framed)
     return start + body if body else start
+
+
+def switch_head(response: Response) -> bytes:
+    """The head of a 101 for a client (RFC 9110, 15.2.2)."""
+    dropped = framing.HOP_BY_HOP - UPGRADE_FIELDS
+    reason = response.reason.encode("latin-1", "replace")
+    return http1.response_head_bytes(101, reason, response.headers.fields, dropped, None)
 
 
 def response_head(

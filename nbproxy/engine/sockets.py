@@ -30,6 +30,8 @@ HIGH_WATER: Final = 128 * 1024
 _FLUSH_S: Final = 30.0
 _TCP_CLOSE: Final = 7  # include/net/tcp_states.h
 _LINGER_0: Final = struct.pack("ii", 1, 0)
+# Seconds of silence before the first probe, seconds between probes, probes (RFC 9293, 3.8.4).
+_KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 # What one read may bring. All sockets of a loop read into the same buffer and copy out at once:
@@ -308,6 +310,15 @@ class SocketStream(asyncio.BufferedProtocol):
         self._eof = True
         self._wake_reader()
         self._wake_writer()
+
+    def keep_alive(self) -> None:
+        """Have the kernel find out, in a minute or two of silence, if the peer has vanished."""
+        sock = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):  # closed already
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEP_ALIVE.items():
+                if hasattr(socket, name):
+                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
     # -- facts
 

@@ -122,6 +122,8 @@ def _absolute(head: RequestHead) -> tuple[str, str, int, bytes]:
         raise RemoteProtocolError(
             "this is a proxy: the target of a request must be a whole URL (RFC 9112, 3.2.2)"
         )
+    if target.startswith(b"ws:") and b"upgrade" in head.special:
+        target = b"http" + target[2:]  # what some clients say when they ask for a WebSocket
     scheme, host, port, path = url.parse_absolute(target, options=head.method == b"OPTIONS")
     if scheme != "http":
         raise ValueError("https needs a tunnel; send CONNECT first (RFC 9110, 9.3.6)")

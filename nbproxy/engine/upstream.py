@@ -246,6 +246,7 @@ class Upstream:
     ) -> ServerConnection:
         """A new connection; see `acquire`."""
         server = Server((origin.host, origin.port))
+        server.client = client
         server.timestamp_start = time.time()
         if flow is not None:
             flow.server_conn = server

@@ -94,12 +94,14 @@ class Server(Connection):
         timestamp_tcp_setup: When TCP was connected.
         requests: Number of requests sent on it so far; more than one says that it was reused.
         verified: True if the certificate was checked and is good.
+        client: The client for whose request it was made, or None.
     """
 
     via: tuple[str, Address] | None = None
     timestamp_tcp_setup: float | None = None
     requests: int = 0
     verified: bool = False
+    client: Client | None = None
 
     def __init__(self, address: Address | None = None) -> None:
         super().__init__()

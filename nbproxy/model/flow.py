@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _ids = itertools.count()
 
 
+def take_ids(count: int) -> list[int]:
+    """Numbers for so many flows that exist elsewhere; ascending, and nobody else gets them."""
+    return list(itertools.islice(_ids, count))
+
+
 class Error:
     """Why a flow failed.
 
@@ -74,6 +79,8 @@ class Flow:
         comment: For people.
         marked: A mark for people: "" for none, else a name such as ":red_circle:".
         intercepted: True while it is held.
+        hold_s: How long the handler that called `intercept` wants it held, in seconds; 0 for the
+            option `intercept_timeout`, None if none did.
         is_replay: "request", "response" or None.
         timestamp_created: When it began, Unix seconds.
     """
@@ -81,6 +88,7 @@ class Flow:
     type = "flow"
     error: Error | None = None
     intercepted: bool = False
+    hold_s: float | None = None
     is_replay: str | None = None
     _id: int | None = None
     _comment: str = ""
@@ -88,6 +96,7 @@ class Flow:
     _metadata: dict[str, Any] | None = None
     _control: Control | None = None
     _observer: Callable[[Flow], None] | None = None
+    _guard: Callable[[Any], None] | None = None
 
     def __init__(
         self, client_conn: Client | None = None, server_conn: Server | None = None
@@ -155,9 +164,15 @@ class Flow:
         self.intercepted = False
         control.kill()
 
-    def intercept(self) -> None:
-        """Hold the flow at the hook that is running now, until `resume` or `kill`."""
+    def intercept(self, timeout: float = 0.0) -> None:
+        """Hold the flow at the hook that is running now, until `resume` or `kill`.
+
+        Args:
+            timeout: Seconds after which it goes on unchanged; 0 for the option
+                `intercept_timeout`.
+        """
         if self.live:
+            self.hold_s = timeout
             self.intercepted = True
             self._changed()
 
@@ -168,6 +183,13 @@ class Flow:
             if self._control is not None:
                 self._control.resume()
             self._changed()
+
+    def __del__(self) -> None:
+        """Tell whoever lent this object that nobody needs it any more."""
+        guard = self._guard
+        if guard is not None:
+            self._guard = None
+            guard(self)
 
     def _changed(self) -> None:
         """Tell whoever keeps the flow (the store) that something shown has changed."""
@@ -188,6 +210,8 @@ class HTTPFlow(Flow):
     type = "http"
     runner: ClassVar[Callable[..., HTTPFlow] | None] = None
     """What `run` calls. `nbproxy.proxy` sets it: the model knows no scripts."""
+    replayer: ClassVar[Callable[..., Any] | None] = None
+    """What `replay` calls. `nbproxy.proxy` sets it: the model sends nothing."""
     response: Response | None = None
     websocket: WebSocketData | None = None
 
@@ -233,6 +257,48 @@ class HTTPFlow(Flow):
         if self.runner is None:
             raise RuntimeError("nothing runs scripts yet: import nbproxy.proxy")
         return self.runner(self, script, era=era)
+
+    async def replay(self, **changes: Any) -> HTTPFlow:
+        """Send the request again, with changes; this flow stays as it is.
+
+        It goes through the handlers of the proxy that recorded it, else of the notebook's own, and
+        is recorded there; `metadata["replayed_from"]` of the new flow is this flow's id.
+
+        Args:
+            **changes: `method`, `url` (or a path on the same server), `params` (fields of the
+                query) and `headers`, whose values replace, and None removes; a body by one of
+                `json`, `data` (fields of a form, as `params`), `text` and `content` (bytes). And
+                `proxy`: another proxy to send it.
+
+        Returns:
+            The new flow when it is over; if it failed, it has an `error`.
+
+        Raises:
+            ValueError: It cannot be sent so.
+            RuntimeError: No proxy is running that could send it.
+
+        Example:
+            >>> new = await flow.replay(params={"page": 2}, headers={"cookie": None})
+            ... # doctest: +SKIP
+        """
+        found: HTTPFlow = await self._replayer()(self, changes, sync=False)
+        return found
+
+    def replay_sync(self, **changes: Any) -> HTTPFlow:
+        """The same as `replay`, for code that cannot await. An interrupt ends it.
+
+        Raises:
+            ValueError: It cannot be sent so.
+            RuntimeError: No proxy is running that could send it; or this was called by a handler
+                or a coroutine on the proxy's own loop.
+        """
+        found: HTTPFlow = self._replayer()(self, changes, sync=True)
+        return found
+
+    def _replayer(self) -> Callable[..., Any]:
+        if self.replayer is None:
+            raise RuntimeError("nothing sends requests yet: import nbproxy.proxy")
+        return self.replayer
 
     def copy(self) -> HTTPFlow:
         """An independent flow with the same content and a new id; not live."""

@@ -43,11 +43,15 @@ class Message:
         stream: True to pass the body on as it comes, set in `requestheaders` or `responseheaders`;
             or a callable that takes each piece (bytes; b"" at the end) and returns what to send in
             its place, bytes or several. A streamed body is recorded all the same.
+        bandwidth: Bytes per second at which the body is passed on; None for as fast as can be. Of
+            requests only streamed bodies know it. Set before the body is: in `responseheaders`,
+            say.
     """
 
     trailers: Headers | None = None
     timestamp_end: float | None = None
     stream: bool | Callable[[bytes], bytes | Iterable[bytes]] = False
+    bandwidth: float | None = None
     _decoded: tuple[bytes, str, bytes] | None = None
 
     def __init__(

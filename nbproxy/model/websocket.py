@@ -7,7 +7,10 @@ among them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TEXT: Final = 1
 """Opcode of text messages (RFC 6455, 5.2)."""
@@ -27,6 +30,7 @@ class WebSocketMessage:
         timestamp: When its last byte came, Unix seconds.
         dropped: True if it was not passed on.
         injected: True if neither end sent it: a handler did.
+        left_out: How many bytes at its end passed but are not in `content`: it was very long.
     """
 
     type: int
@@ -35,6 +39,7 @@ class WebSocketMessage:
     timestamp: float = 0.0
     dropped: bool = False
     injected: bool = False
+    left_out: int = 0
 
     @property
     def is_text(self) -> bool:
@@ -63,14 +68,28 @@ class WebSocketMessage:
         self.dropped = True
 
 
+class _Line:
+    """The way to who passes the messages on, while somebody does; no part of the record."""
+
+    __slots__ = ("_inject",)
+
+    _inject: Callable[[WebSocketMessage], None] | None
+
+    def connect(self, inject: Callable[[WebSocketMessage], None] | None) -> None:
+        """Say who sends injected messages; None: nobody does any more. The engine's to call."""
+        self._inject = inject
+
+
 @dataclass(slots=True)
-class WebSocketData:
+class WebSocketData(_Line):
     """What passed on a WebSocket.
 
     Attributes:
-        messages: In the order of coming, both directions.
+        messages: In the order of coming, both directions. Of a very long conversation only the
+            newest are kept; `flow.metadata["messages_left_out"]` then counts the others.
         closed_by_client: Who closed it; None while it is open, or if nobody did properly.
-        close_code: Status code of the close frame (RFC 6455, 7.4), None without one.
+        close_code: Why (RFC 6455, 7.4): the code of the close frame, 1005 if it had none, 1006 if
+            there was no such frame, our own if we closed it; None while it is open.
         close_reason: Its words.
         timestamp_end: When it closed, Unix seconds.
     """
@@ -80,6 +99,27 @@ class WebSocketData:
     close_code: int | None = None
     close_reason: str | None = None
     timestamp_end: float | None = None
+
+    def inject(self, to_client: bool, content: str | bytes, *, is_text: bool | None = None) -> None:
+        """Send a message of your own while the WebSocket is open. From any thread.
+
+        It comes to handlers of `websocket_message` like all others, with `injected` set. If a
+        message is on its way in pieces, it waits for the end of that.
+
+        Args:
+            to_client: Where it goes: to the client, or to the server.
+            content: What it says.
+            is_text: Whether it is a text message; by default if `content` is a str.
+
+        Raises:
+            ValueError: The WebSocket is closed.
+        """
+        inject = getattr(self, "_inject", None)
+        if inject is None:
+            raise ValueError("the WebSocket is closed, nothing can be injected any more")
+        text = isinstance(content, str) if is_text is None else is_text
+        raw = content.encode() if isinstance(content, str) else bytes(memoryview(content))
+        inject(WebSocketMessage(TEXT if text else BINARY, not to_client, raw, injected=True))
 
     def copy(self) -> WebSocketData:
         """An independent copy."""

@@ -21,6 +21,7 @@ from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.headers import Headers
 from nbproxy.model.masking import default_masker
 from nbproxy.model.message import Message, Request, Response
+from nbproxy.notebook.messages import conversation_html, conversation_text, counted
 from nbproxy.notebook.shown import (
     CSS,
     as_html,
@@ -372,6 +373,8 @@ def flow_html(flow: HTTPFlow) -> str:
     parts.append(_message_html(flow.request))
     if flow.response is not None:
         parts.append(_message_html(flow.response))
+    if flow.websocket is not None:
+        parts.append(_part("WebSocket", counted(flow), conversation_html(flow), is_open=True))
     parts.append(_part("Timing", "", _facts_html(_timings(flow)), is_open=False))
     client = _connection(flow.client_conn)
     both = tag("div", "client", "nbp-note nbp-dim") + _facts_html(client)
@@ -430,6 +433,8 @@ def flow_text(flow: HTTPFlow) -> str:
     sections = [("Request", _message_text(request))]
     if response is not None:
         sections.append(("Response", _message_text(response)))
+    if flow.websocket is not None:
+        sections.append((f"WebSocket, {counted(flow)}", conversation_text(flow)))
     for title, facts in (
         ("Timing", _timings(flow)),
         ("Client", _connection(flow.client_conn)),

@@ -13,6 +13,9 @@ from playwright.sync_api import sync_playwright
 
 from nbproxy import Response
 from tests.support.proxies import Wire, wait_until
+from tests.support.websocket_peers import serve_websocket
+
+__all__ = ["serve_websocket"]
 
 QUIET = (
     "--disable-background-networking",
@@ -191,3 +194,45 @@ def test_a_server_that_is_not_believed_gives_a_page(make_proxy, open_page, site)
     answer = page.goto(f"https://localhost:{port_of(site.https_url)}/")
     assert answer.status == 502
     assert "The certificate of localhost did not pass" in page.inner_text("body")
+
+
+CHAT = """async ([url, messages]) => {
+    const socket = new WebSocket(url);
+    const heard = [];
+    return await new Promise((resolve, reject) => {
+        socket.onerror = () => reject(new Error("it failed"));
+        socket.onopen = () => messages.forEach((message) => socket.send(message));
+        socket.onmessage = (event) => {
+            heard.push(event.data);
+            if (heard.length === messages.length) socket.close(4002, "all heard");
+        };
+        socket.onclose = (event) => resolve([heard, event.code, event.wasClean, socket.extensions]);
+    });
+}"""
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_its_websockets(make_proxy, open_page, site, serve_websocket, tls):
+    """Compressed on both sides; a handler changes what is said; the browser sees a clean end."""
+    proxy = make_proxy()
+
+    @proxy.on("websocket_message")
+    def shout(flow):
+        message = flow.websocket.messages[-1]
+        if message.from_client:
+            message.text = message.text.upper()
+
+    url = serve_websocket(tls=tls).replace("127.0.0.1", "localhost")
+    page = open_page(proxy)
+    page.goto(f"{site.https_url if tls else site.http_url}/style.css")
+    said = ["one", "zwölf ☃", "x" * 100_000]
+    heard, code, clean, extensions = page.evaluate(CHAT, [url, said])
+    assert heard == [text.upper() for text in said]
+    assert (code, clean) == (4002, True)
+    assert extensions.startswith("permessage-deflate")
+    (flow,) = (flow for flow in proxy.flows if flow.websocket is not None)
+    wait_until(lambda: not flow.live)
+    assert flow.request.url == f"{url.replace('ws', 'http', 1)}/"
+    assert len(flow.websocket.messages) == 6
+    assert (flow.websocket.close_code, flow.websocket.closed_by_client) == (4002, True)
+    assert flow.error is None

@@ -1,8 +1,10 @@
 """Bodies on their way: read whole up to a bound, or passed on piece by piece and recorded."""
 
+import asyncio
+
 import pytest
 
-from nbproxy.engine.bodies import Relay, read_whole
+from nbproxy.engine.bodies import Pace, Relay, read_whole
 from nbproxy.errors import ConnectionFailed, RemoteProtocolError
 from nbproxy.model.message import Response
 from nbproxy.protocol.http1 import Limits, ServerStream
@@ -103,7 +105,11 @@ class Passing:
             Spool(memory_limit_bytes).sink(),
             self.sent.append,
             lambda: self.seen.append((self.message.body_size, self.message.raw_content)),
+            self.drain,
         )
+
+    async def drain(self):
+        self.drained = getattr(self, "drained", 0) + 1
 
     def run(self, *pieces):
         for piece in pieces:
@@ -208,3 +214,33 @@ def test_a_broken_body_ends_where_it_broke():
     passing.relay.piece(b"ab")
     passing.relay.close()
     assert passing.message.raw_content == b"ab"
+
+
+# -- Pace
+
+
+async def test_a_slow_body_goes_out_in_small_parts():
+    passing = Passing()
+    passing.message.bandwidth = 4000
+    relay = Relay(
+        passing.message, Spool(10_000).sink(), passing.sent.append, lambda: None, passing.drain
+    )
+    began = asyncio.get_running_loop().time()
+    await relay.piece(b"x" * 450)
+    assert asyncio.get_running_loop().time() - began >= 0.11
+    assert passing.sent == [b"x" * 200, b"x" * 200, b"x" * 50]
+    assert passing.drained == 3
+    await relay.piece(b"y")
+    relay.finish()
+    relay.close()
+    assert passing.message.raw_content == b"x" * 450 + b"y"
+
+
+async def test_a_peer_that_is_gone_ends_it():
+    async def gone():
+        raise ConnectionFailed("gone")
+
+    sent = []
+    with pytest.raises(ConnectionFailed):
+        await Pace(1e6, gone).send(b"x" * 10**6, sent.append)
+    assert len(sent) == 1

@@ -290,7 +290,7 @@ def test_options_change_while_it_runs(origin, confdir):
         proxy.options.http_max_head = "64k"
         assert fetch(proxy, f"{origin.url}/{'x' * 500}") == b"/" + b"x" * 500
         proxy.options.body_memory_limit = 0
-        assert proxy.store.spool.memory_limit_bytes == 0
+        assert proxy.store.session.inline_limit_bytes == 0
 
 
 def test_more_clients_than_allowed_wait_their_turn(origin, make_proxy, connect):

@@ -293,39 +293,33 @@ def test_an_answer_may_come_before_the_request_is_over(proxy, connect, make_orig
 # -- upgrades
 
 
-def websocket(wire):
-    """A tiny server: the handshake of RFC 6455, then every byte comes back."""
+def mirror(wire):
+    """A tiny server: it changes protocols, then every byte comes back."""
     message = wire.message()
-    assert message[b"upgrade"] == b"websocket"
+    assert message[b"upgrade"] == b"Mirror/1"
     assert b"upgrade" in message[b"connection"].lower()
-    key = message[b"sec-websocket-key"]
     wire.send(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: for-%b\r\n\r\n\x81\x05early" % key
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: mirror/1\r\nConnection: Upgrade\r\n"
+        b"X-For: %b\r\n\r\n\x81\x05early" % message[b"x-key"]
     )
     while data := wire.some():
         wire.send(data)
 
 
-WEBSOCKET = (
-    b"Connection: keep-alive, Upgrade",
-    b"Upgrade: websocket",
-    b"Sec-WebSocket-Version: 13",
-    b"Sec-WebSocket-Key: abc",
-)
+MIRROR = (b"Connection: keep-alive, Upgrade", b"Upgrade: Mirror/1", b"X-Key: abc")
 
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_an_upgrade_is_passed_through_raw(proxy, connect, make_origin, tls):
-    origin = make_origin(websocket, tls=tls)
+    origin = make_origin(mirror, tls=tls)
     wire = connect(proxy, tls=origin.port) if tls else connect(proxy)
     wire.send(
-        request("/chat" if tls else f"{origin.url}/chat", *WEBSOCKET), b"\x81\x85mask\x05\x04\x1f"
+        request("/chat" if tls else f"{origin.url}/chat", *MIRROR), b"\x81\x85mask\x05\x04\x1f"
     )
     head = wire.head()
     assert head.status == 101
-    assert head[b"sec-websocket-accept"] == b"for-abc"
-    assert head[b"upgrade"] == b"websocket"
+    assert head[b"x-for"] == b"abc"
+    assert head[b"upgrade"] == b"mirror/1"
     assert wire.exactly(7) == b"\x81\x05early"
     assert wire.exactly(9) == b"\x81\x85mask\x05\x04\x1f"
     for count in (1, 70_000):
@@ -342,9 +336,9 @@ def test_an_upgrade_is_passed_through_raw(proxy, connect, make_origin, tls):
 def test_an_upgrade_may_be_refused(proxy, connect, echo):
     origin = echo()
     wire = connect(proxy)
-    assert wire.get(f"{origin.url}/", *WEBSOCKET).body == b"hello"
+    assert wire.get(f"{origin.url}/", *MIRROR).body == b"hello"
     assert wire.get(f"{origin.url}/").body == b"hello"
-    assert origin.seen[0][b"upgrade"] == b"websocket"
+    assert origin.seen[0][b"upgrade"] == b"Mirror/1"
 
 
 def test_an_upgrade_to_h2c_is_not_passed_on(proxy, connect, echo):

@@ -45,3 +45,27 @@ def test_a_copy_is_independent():
     copy.messages[0].text = "b"
     copy.messages.append(copy.messages[0])
     assert [message.text for message in data.messages] == ["a"]
+
+
+def test_injecting():
+    data = WebSocketData()
+    with pytest.raises(ValueError, match="the WebSocket is closed"):
+        data.inject(True, "a")
+    sent = []
+    data.connect(sent.append)
+    data.inject(True, "grüß")
+    data.inject(False, b"\x00")
+    data.inject(True, b"text", is_text=True)
+    data.inject(False, "bytes", is_text=False)
+    found = [(m.from_client, m.type, m.content, m.injected) for m in sent]
+    assert found == [
+        (False, TEXT, "grüß".encode(), True),
+        (True, BINARY, b"\x00", True),
+        (False, TEXT, b"text", True),
+        (True, BINARY, b"bytes", True),
+    ]
+    with pytest.raises(ValueError, match="the WebSocket is closed"):
+        data.copy().inject(True, "a")
+    data.connect(None)
+    with pytest.raises(ValueError, match="the WebSocket is closed"):
+        data.inject(True, "a")

@@ -124,6 +124,7 @@ class ScriptMagics(Magics):
 
         Running the cell again replaces it.
         """
+        __tracebackhide__ = True  # the user's lines are the cell's
         try:
             words = shlex.split(line)
             era = None

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, Final
 
 from nbproxy.scripts.compat.master import Master, replay
+from nbproxy.scripts.eras import Era
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nbproxy.model.flow import HTTPFlow
     from nbproxy.scripts.compat.master import Services
+    from nbproxy.scripts.host import Host
+
+_LOOK_S: Final = 0.5  # how soon a thread sees that the proxy that it waits for was stopped
 
 
 class ContextHost:
@@ -30,8 +36,9 @@ class ContextHost:
     def replay(self, flow: HTTPFlow) -> str | None:
         """Send a request again, without hooks.
 
-        In a thread (`@concurrent`) it waits for the response as 0.12 to 0.17 did; in a plain hook
-        that would block the proxy itself, so it goes on in the background.
+        From 0.12 on it waits for the response. Hooks of scripts that do so run in threads (see
+        `program`), where they can wait; elsewhere on the proxy's loop it goes on in the background,
+        as it did until 0.11.
 
         Returns:
             None, or why it cannot be done.
@@ -41,13 +48,26 @@ class ContextHost:
             future = replay(host, flow, hooks=False)
         except ValueError as error:
             return str(error)
-        if future is not None and not host.on_loop():
-            future.result()
+        if self._services.era is not Era.A and not host.on_loop():
+            with self._services.waiting():
+                _await(future, host)
         return None
 
     def log(self, text: str, level: str) -> None:
         """Put an entry into the log."""
         self._services.say(level, text)
+
+    def load_script(self, command: str) -> Any:
+        """Load another script."""
+        return self._services.load_other(command)
+
+    def unload_scripts(self) -> None:
+        """Take all scripts out."""
+        self._services.unload_others()
+
+    def scripts(self) -> list[Any]:
+        """All scripts."""
+        return self._services.others()
 
     def add_contentview(self, view: Any) -> None:
         """Add a view of bodies."""
@@ -60,3 +80,12 @@ class ContextHost:
     def certificate(self, der: bytes) -> Mapping[str, Any]:
         """What a certificate says."""
         return self._services.host.certificate(der)
+
+
+def _await(future: Any, host: Host) -> None:
+    """Wait in a thread until it is done, or can never be."""
+    with contextlib.suppress(CancelledError):
+        while host.running:
+            with contextlib.suppress(TimeoutError):
+                future.result(_LOOK_S)
+                return

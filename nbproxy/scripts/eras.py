@@ -210,7 +210,8 @@ def _without_context(facts: _Facts) -> Era:
     defined = set(facts.hooks) | set(facts.methods)
     counts = {**facts.methods, **facts.hooks}
     modern = facts.imports("logging") and facts.imports("mitmproxy")
-    if facts.imports("mitmproxy.models", "netlib", "mitmproxy.filt", "mitmproxy.protocol"):
+    # with six a script ran on both Pythons, as 0.18 did
+    if facts.imports("mitmproxy.models", "netlib", "mitmproxy.filt", "mitmproxy.protocol", "six"):
         return Era.D
     if "start" in facts.hooks or counts.get("configure") == 2:
         old = facts.imports("mitmproxy.flow.FlowWriter", "mitmproxy.flow.FlowReader")
@@ -246,11 +247,24 @@ def _is_before_7(facts: _Facts, defined: set[str]) -> bool:
     streams = facts.has(".response.stream", ".request.stream") and facts.generators
     return (
         bool(streams)
+        or _has_websocket_flows(facts, defined)
         or facts.imports("mitmproxy.http.HTTPResponse", "mitmproxy.http.HTTPRequest")
         or bool(defined & hooks)
         or facts.has(*chains)
         or facts.has(".reply.send", ".reply.kill", "master.replay_request")
     )
+
+
+def _has_websocket_flows(facts: _Facts, defined: set[str]) -> bool:
+    """Whether WebSockets are flows of their own, as they were until 6."""
+    if {"WebSocketFlow", "handshake_flow", "inject_message"} & facts.attributes:
+        return True
+    if facts.imports("mitmproxy.websocket.WebSocketFlow"):
+        return True
+    if {"websocket_handshake", "websocket_error"} & defined:
+        return True
+    hooks = {"websocket_start", "websocket_message", "websocket_end"} & defined
+    return bool(hooks) and "messages" in facts.attributes and not facts.has(".websocket")
 
 
 def _read(tree: ast.Module) -> _Facts:

@@ -39,6 +39,10 @@ class Host(Protocol):
         """Put a flow among those that passed."""
         ...
 
+    def remove_flow(self, flow: HTTPFlow) -> None:
+        """Take a flow from among those that passed."""
+        ...
+
     async def replay(self, flow: HTTPFlow, *, hooks: bool) -> None:
         """Send the request of a flow again; its response or error is put into the flow."""
         ...

@@ -27,7 +27,8 @@ KEPT: Final = 10_000
 RANKS: Final = {"debug": 0, "info": 1, "alert": 1, "warn": 2, "error": 3}
 """The levels, as mitmproxy calls them, by importance."""
 
-_SHOWN = 500  # characters of a text in a table
+_SHOWN = 1000  # characters of a text in a table
+_LOOKED_AT = 20_000  # of which those are chosen
 _ROWS = 50  # of a table
 
 _log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Entry:
 
     def __str__(self) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(self.time))
-        return f"{clock} {self.level:5} {self.script}: {visible(self.text, multiline=True)}"
+        return f"{clock} {self.level:5} {self.script}: {_shortened(self.text)}"
 
 
 class Log:
@@ -229,6 +230,23 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _shortened(text: str) -> str:
+    """A text fit to be shown: its first line and, as of a traceback, the last ones."""
+    shown = visible(text, _LOOKED_AT, multiline=True)
+    if len(shown) <= _SHOWN or "\n" not in shown:
+        return visible(text, _SHOWN, multiline=True)
+    first, *lines = shown.split("\n")
+    kept: list[str] = []
+    room = _SHOWN - len(first)
+    while lines and len(lines[-1]) < room:
+        kept.insert(0, lines.pop())
+        room -= len(kept[0]) + 1
+    if not kept:
+        return visible(text, _SHOWN, multiline=True)
+    between = f"  ({len(lines)} more lines)"
+    return "\n".join([visible(first, _SHOWN), *([between] if lines else []), *kept])
+
+
 def _text(entries: list[Entry]) -> str:
     if not entries:
         return "<Log: nothing was said yet>"
@@ -240,7 +258,7 @@ def _html(entries: list[Entry]) -> str:
     lines = ["<table><thead><tr>", *(f"<th>{name}</th>" for name in cells), "</tr></thead><tbody>"]
     for entry in entries[-_ROWS:]:
         clock = time.strftime("%H:%M:%S", time.localtime(entry.time))
-        text = visible(entry.text, _SHOWN, multiline=True)
+        text = _shortened(entry.text)
         values = (clock, entry.level, entry.script, text)
         row = "".join(f"<td>{html.escape(value)}</td>" for value in values)
         lines.append(f"<tr>{row}</tr>")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import html
+import shlex
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,9 @@ class Scripts(World):
         self.log = Log(host.frame)
         self.options = ScriptOptions(host.options, self._options_changed)
         self.contentviews = Contentviews()
-        self.commands = builtin_commands(host.add_flow, self._replay)
+        self.commands = builtin_commands(
+            host.add_flow, self._replay, lambda text: self.log.add("warn", "", text)
+        )
         self.commands._flows = lambda: host.flows  # noqa: SLF001 - they belong together
         self._scripts: list[Script] = []
         self._lock = threading.RLock()
@@ -64,7 +67,11 @@ class Scripts(World):
         host.options.on_change(self._proxy_option_changed)
 
     def _replay(self, flow: HTTPFlow) -> None:
-        replay(self.host, flow, hooks=True)
+        """What `replay.client` does with each of its flows; one that cannot be sent is no error."""
+        try:
+            replay(self.host, flow, hooks=True)
+        except ValueError as error:
+            self.log.add("warn", "", error)
 
     # -- loading
 
@@ -247,6 +254,8 @@ class Scripts(World):
                 script.program.configure(names, veto=True)
 
     def _proxy_option_changed(self, name: str, _value: object) -> None:
+        if self.options.assigning:
+            return  # a script does it: all are told in a moment, of all names at once
         for script in list(self._scripts):
             if script.program is not None:
                 script.program.configure({name})
@@ -295,7 +304,7 @@ class Scripts(World):
                 script.reload()
             except ScriptError as error:
                 script.failed("reload", error)
-                script.say("error", f'Error reloading "{script.label}"; the former version stays')
+                script.say("error", f'Error reloading "{script.label}"; the former version stays.')
                 return False
             self._loaded(script)
             script.say("info", f'"{script.label}" reloaded.')
@@ -370,7 +379,7 @@ class Scripts(World):
     def _play(self, script: Script, targets: list[Target], flow: HTTPFlow) -> None:
         for name in events.sequence(script.era, flow):
             for target in targets:
-                if target.event.name != name:
+                if target.event.hook != name:
                     continue
                 try:
                     if target.kind == "async":
@@ -402,7 +411,7 @@ class Scripts(World):
         return [
             {
                 "path": script.label,
-                "arguments": " ".join(script.argv),
+                "arguments": shlex.join(script.argv),
                 "era": _era(script),
                 "hooks": " ".join(script.hooks),
                 "calls": script.calls,

@@ -5,10 +5,14 @@ A script that is loaded again, because its file changed, gets a new `Program`; t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
+import sys
+import threading
 import types
+from collections import ChainMap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,20 +21,50 @@ from nbproxy.errors import ScriptError
 from nbproxy.handlers import reports
 from nbproxy.handlers.concurrent import is_concurrent
 from nbproxy.handlers.handler import is_async
+from nbproxy.hooks import HOOKS
 from nbproxy.scripts import arguments, events
-from nbproxy.scripts.compat import modern
+from nbproxy.scripts.compat import layers, modern
 from nbproxy.scripts.compat.master import addon_name
 from nbproxy.scripts.eras import Era
 from nbproxy.scripts.loader import Scope
+from nbproxy.scripts.process import Builtins, own_warnings
 from nbproxy.scripts.settings import OptionsError
 from nbproxy.scripts.speech import own_logging, own_print
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from nbproxy.scripts.compat.master import Services
     from nbproxy.scripts.events import Event
     from nbproxy.scripts.loader import Source
+
+
+class Turn:
+    """Lets one hook of a script run at a time, though each has a thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._owner = threading.get_ident()
+
+    def __exit__(self, *_: object) -> None:
+        self._owner = None
+        self._lock.release()
+
+    @contextlib.contextmanager
+    def yielded(self) -> Iterator[None]:
+        """While a hook waits for something: others may run."""
+        if self._owner != threading.get_ident():
+            yield
+            return
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
 
 @dataclass
@@ -45,6 +79,7 @@ class Target:
         show: Makes its argument of our hook's.
         context: The context object of eras A to C, which comes first; else None.
         updates: True if it is `update`, which is called with a list.
+        turn: Taken for the call, if calls must come one after the other; else None.
     """
 
     event: Event
@@ -54,9 +89,18 @@ class Target:
     show: Callable[[Any], Any]
     context: Any = None
     updates: bool = False
+    turn: Turn | None = None
 
     def call(self, argument: Any) -> Any:
         """Call it; gives a coroutine for an async one."""
+        if self.event.when is not None and not self.event.when(argument):
+            return None
+        if self.turn is not None:
+            with self.turn:
+                return self._call(argument)
+        return self._call(argument)
+
+    def _call(self, argument: Any) -> Any:
         value = self.show(argument)
         function = getattr(self.owner, self.name)
         if self.context is not None:
@@ -72,17 +116,6 @@ class Namespace:
 
     def __repr__(self) -> str:
         return f"<script {self.__dict__.get('__file__', '')}>"
-
-
-class _Layers:
-    """Tells layers of era C how TLS went."""
-
-    @staticmethod
-    def finished(data: Any) -> None:
-        """TLS is agreed, or failed."""
-        from nbproxy.scripts.compat import classic  # noqa: PLC0415 - old scripts only
-
-        classic.finished(data)
 
 
 class Program:
@@ -107,6 +140,7 @@ class Program:
         self.context: Any = None
         self.argv: list[str] = []
         self._failed = failed
+        self.turn: Turn | None = None
         self._ran = False
         self._is_done = False
 
@@ -119,8 +153,13 @@ class Program:
             ScriptError: The body failed; the cause is what it raised, cut to its own lines.
         """
         self.argv, self.context = argv, context
+        # a context's `replay_request` waits for the response, which it can do in a thread only
+        waits = self.rules in {Era.B, Era.C} and "replay_request" in source.text
+        self.turn = Turn() if waits else None
         stem = Path(source.path).stem
-        space = scope.namespace(f"__mitmproxy_script__.{stem}", source.path)
+        name = f"__mitmproxy_script__.{stem}"
+        space = scope.namespace(name, source.path)
+        scope.modules[name] = Namespace(space)  # type: ignore[assignment] # as good as a module
         try:
             exec(source.code, space)  # noqa: S102 - what loading is
         except BaseException as failure:
@@ -187,12 +226,21 @@ class Program:
             replaced = again if again is not replaced else None
 
     def _load(self) -> None:
+        self._warn_of_silence()
         for addon in list(self.addons):
             self.services.commands.collect(addon)
             if callable(getattr(addon, "load", None)):
                 made = self._call(addon, "load", modern.loader_for(self.services))
                 if made is not None and _is_addon(made):
                     self.addons.append(made)
+
+    def _warn_of_silence(self) -> None:
+        """Say which of its functions will never be called."""
+        if self.rules < Era.G:
+            return
+        for name, why in events.NEVER.items():
+            if any(callable(getattr(addon, name, None)) for addon in self.addons):
+                self.services.say("warn", f"{name} is never called: {why}")
 
     def configure(self, names: set[str], *, veto: bool = False) -> None:
         """Tell it that options have changed.
@@ -260,6 +308,14 @@ class Program:
                 args = (self.context,) if self.rules <= Era.C else ()
                 self._call(addon, "done", *args)
 
+    def dismiss(self, addon: Any) -> bool:
+        """Take one of its addons out, which gets `done`; whether it was there."""
+        if not any(each is addon for each in self.addons):
+            return False
+        self.addons = [each for each in self.addons if each is not addon]
+        self._call(addon, "done")
+        return True
+
     def revive(self) -> None:
         """Forget that it has ended: it is to begin anew."""
         self._is_done = self._ran = False
@@ -298,10 +354,11 @@ class Program:
                 target = self._target(addon, event)
                 if target is not None:
                     found.append(target)
+        for addon in self.addons:
             found += self._updates(addon)
-        if any(target.name == "next_layer" for target in found):
+        if any(t.name == "next_layer" and self.rules <= Era.F for t in found):
             found += [
-                Target(event, _Layers, "finished", "sync", _as_is) for event in events.AFTER_LAYERS
+                Target(event, layers, "finished", "sync", _as_is) for event in events.AFTER_LAYERS
             ]
         return found
 
@@ -320,7 +377,10 @@ class Program:
         context = self.context
         if context is not None and not isinstance(addon, Namespace):
             context, show = None, _as_is  # one of ours that the script asked for: an application
-        return Target(event, addon, event.name, kind_of(function), show, context)
+        kind, turn = kind_of(function), None
+        if kind == "sync" and context is not None and self.turn is not None:
+            kind, turn = "concurrent", self.turn  # all hooks of such a script, one at a time
+        return Target(event, addon, event.name, kind, show, context, turn=turn)
 
     def _shower(self, event: Event) -> Callable[[Any], Any]:
         if self.era is None:
@@ -339,7 +399,7 @@ class Program:
         return [
             Target(event, addon, "update", kind, self._shower(event), updates=True)
             for event in events.events_of(self.rules)
-            if event.name in events.FLOW_EVENTS
+            if HOOKS[event.hook].kind == "flow"
         ]
 
 
@@ -423,6 +483,8 @@ def scope_of(
         "sys": lambda: own_sys,
         "logging": lambda: own_logging_module,
         "importlib": lambda: own_importlib,
+        "builtins": lambda: Builtins(scope.builtins),
+        "warnings": lambda: own_warnings(services.say),
         **(arguments.readers(own_sys) if argv is not None else {}),
     }
     real_file = file.resolve() if file is not None else None
@@ -436,4 +498,5 @@ def scope_of(
         first=era >= Era.F,
     )
     scope.import_("sys")
+    own_sys.__dict__["modules"] = ChainMap(scope.modules, sys.modules)
     return scope

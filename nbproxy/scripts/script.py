@@ -6,6 +6,7 @@ at each call; when the script is loaded again they get new targets and keep thei
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import itertools
 import sys
@@ -21,7 +22,7 @@ from nbproxy.scripts.eras import Era
 from nbproxy.scripts.program import Namespace, Program, Target, refusal, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from nbproxy.handlers.handler import Handler
@@ -153,9 +154,31 @@ class Script:
             if self.state == "active":
                 self._register()
 
+    def unregister(self, addon: object) -> None:
+        """Take an addon out; it gets `done`."""
+        if self.program is not None and self.program.dismiss(addon) and self.state == "active":
+            self._register()
+
     def addons(self) -> list[object]:
         """All addons of all scripts."""
         return self.world.addons()
+
+    def waiting(self) -> contextlib.AbstractContextManager[None]:
+        """While one of its hooks waits for something: others of its hooks may run."""
+        turn = self.program.turn if self.program is not None else None
+        return turn.yielded() if turn is not None else contextlib.nullcontext()
+
+    def load_other(self, command: str) -> object:
+        """Load another script."""
+        return self.world.load(command)
+
+    def others(self) -> list[object]:
+        """All scripts."""
+        return list(self.world)
+
+    def unload_others(self) -> None:
+        """Take all scripts out."""
+        self.world.unload()
 
     # -- loading
 
@@ -365,8 +388,8 @@ class Script:
         place = (where, reports.location(failure))
         if place not in self._shown:
             self._shown.add(place)
-            text = "".join(traceback.format_exception(failure)).rstrip()
-            text = f"{self.label}: failed in {where}; later ones here are in the log only\n{text}"
+            intro = f"{self.label}: failed in {where}; later ones here are in the log only"
+            text = f"{intro}\n{_in_words(failure).rstrip()}"
             self._print(visible(text, _SHOWN, multiline=True), to_error=True)
 
     def _log_failure(self, where: str, failure: BaseException) -> str:
@@ -376,19 +399,31 @@ class Script:
             self.last_error = text
             self.note("error", text)
             return text
-        reports.cut(failure)
-        line = refusal(failure, str(self.file or self.label)).line
-        at = f"line {line}" if line is not None else where
-        self.last_error = f"{type(failure).__name__}: {failure} ({where}, {at})"
+        told = refusal(failure, str(self.file or self.label))
+        at = f"line {told.line}" if told.line is not None else where
+        self.last_error = f"{told.message} ({where}, {at})"
         intro = "Script error" if self.era <= Era.E else "Addon error"
-        text = f"{intro} in {where}:\n" + "".join(traceback.format_exception(failure))
-        self.note("error", text.rstrip())
-        return text.rstrip()
+        text = f"{intro} in {where}:\n{_in_words(failure)}".rstrip()
+        self.note("error", text)
+        return text
 
     def __repr__(self) -> str:
         era = f", {self.era.label}" if self._found_era is not None else ""
         hooks = " ".join(self.hooks) or "none"
         return f"<Script {self.label}{era}, {self.state}, hooks: {hooks}>"
+
+
+def _in_words(failure: BaseException) -> str:
+    """What went wrong, with the script's own lines and no others."""
+    if not isinstance(failure, ScriptError):
+        reports.cut(failure)
+        return "".join(traceback.format_exception(failure))
+    cause = failure.__cause__
+    lines = "" if cause is None else _in_words(cause)
+    told = str(cause)
+    if cause is not None and (failure.message.endswith(told) or failure.message in told):
+        return lines  # all is said there
+    return f"{lines}{failure}"
 
 
 class _Slot:
@@ -438,6 +473,18 @@ class World:
     options: ScriptOptions
     commands: Commands
     contentviews: Contentviews
+
+    def __iter__(self) -> Iterator[Script]:
+        """The scripts, in order."""
+        raise NotImplementedError
+
+    def load(self, what: Any) -> Script:
+        """Load a script."""
+        raise NotImplementedError
+
+    def unload(self, *what: object) -> int:
+        """Take scripts out; all if none is named."""
+        raise NotImplementedError
 
     def addons(self) -> list[object]:
         """All addons of all scripts, in order."""

@@ -89,7 +89,7 @@ class Added:
         """
         try:
             converted = _convert(self.typespec, value)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, KeyError):
             wanted = getattr(self.typespec, "__name__", str(self.typespec))
             raise OptionsError(f"{self.name} = {value!r}: it takes {wanted}") from None
         if self.choices is not None and converted not in self.choices:
@@ -120,6 +120,7 @@ class ScriptOptions:
 
     def __init__(self, proxy: Options, changed: Callable[[set[str]], None]) -> None:
         self.__dict__.update(_proxy=proxy, _added={}, _deferred={}, _changed=changed)
+        self.__dict__["assigning"] = False  # true while `update` changes the proxy's options
 
     def __getattr__(self, name: str) -> Any:
         added: dict[str, Added] = self.__dict__["_added"]
@@ -181,8 +182,8 @@ class ScriptOptions:
         if unknown:
             raise KeyError(f"there is no option {', '.join(unknown)}")
         old = {name: getattr(self, name) for name in values}
-        self._assign(values)
         try:
+            self._assign(values)
             self._changed(set(values))
         except OptionsError:
             self._assign(old)
@@ -194,14 +195,17 @@ class ScriptOptions:
             for name, value in values.items()
             if name in self._added
         }
-        for name, value in values.items():
-            if name in converted:
-                self._added[name].value = converted[name]
-            elif name in OPTIONS:
-                try:
+        self.__dict__["assigning"] = True
+        try:
+            for name, value in values.items():
+                if name in converted:
+                    self._added[name].value = converted[name]
+                elif name in OPTIONS:
                     setattr(self._proxy, name, value)
-                except ConfigError as error:
-                    raise OptionsError(str(error)) from None
+        except ConfigError as error:
+            raise OptionsError(str(error)) from None
+        finally:
+            self.__dict__["assigning"] = False
 
     def set(self, *assignments: str, defer: bool = True) -> None:
         """Set options as `--set name=value` does.
@@ -337,9 +341,14 @@ def _is_flow(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Flow)
 
 
-def builtin_commands(add: Callable[[HTTPFlow], None], replay: Callable[[Any], None]) -> Commands:
+def builtin_commands(
+    add: Callable[[HTTPFlow], None],
+    replay: Callable[[Any], None],
+    warn: Callable[[str], object],
+) -> Commands:
     """Commands that mitmproxy itself has; `flows` is to be set by whoever asks."""
     commands = Commands(lambda: ())
+    _add_injecting(commands, warn)
 
     def duplicate(flows: AbstractSequence[Flow]) -> None:
         for flow in flows:
@@ -373,3 +382,22 @@ def builtin_commands(add: Callable[[HTTPFlow], None], replay: Callable[[Any], No
     commands.add("flow.kill", kill)
     commands.add("flow.resume", resume)
     return commands
+
+
+def _add_injecting(commands: Commands, warn: Callable[[str], object]) -> None:
+    """Commands that send messages of a script's own."""
+
+    def inject(what: Any, to_client: bool, message: Any, **more: Any) -> None:
+        try:
+            what.inject(to_client, message, **more)
+        except (AttributeError, ValueError) as error:
+            warn(f"cannot inject a message: {error}")
+
+    def inject_websocket(flow: Flow, to_client: bool, message: Any, is_text: bool = True) -> None:
+        inject(getattr(real(flow), "websocket", None), to_client, message, is_text=is_text)
+
+    def inject_tcp(flow: Flow, to_client: bool, message: Any) -> None:
+        inject(real(flow), to_client, message.encode() if isinstance(message, str) else message)
+
+    commands.add("inject.websocket", inject_websocket)
+    commands.add("inject.tcp", inject_tcp)

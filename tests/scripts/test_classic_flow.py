@@ -5,11 +5,11 @@ import pytest
 from nbproxy.hooks import TLSData
 from nbproxy.model.connection import Client, Server
 from nbproxy.model.flow import Error
-from nbproxy.scripts.compat import classic
+from nbproxy.scripts.compat import classic, layers
 from nbproxy.scripts.compat.classic_connections import KILL, Kill
 from nbproxy.scripts.compat.classic_request import RequestB
 from nbproxy.scripts.compat.classic_response import ResponseA, ResponseB, ResponseC
-from nbproxy.scripts.compat.classic_tls import RawTCPLayer, TlsLayer
+from nbproxy.scripts.compat.layers import RawTCPLayer, TlsLayer
 from tests.scripts.classic_host import NotingHost, answered, new_flow
 
 RESPONSES = {
@@ -277,9 +277,9 @@ def test_learning_how_tls_ended(host, established):
         client.timestamp_tls_setup = 1.0
     else:
         client.error = "unknown CA"
-    classic.finished(data)
+    layers.finished(data)
     assert results == [True if established else "unknown CA"]
-    classic.finished(TLSData(Client()))  # nobody cares
+    layers.finished(TLSData(Client()))  # nobody cares
 
 
 def test_what_is_not_ours_stays(era, host):

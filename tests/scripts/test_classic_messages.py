@@ -67,7 +67,7 @@ def test_urls_of_era_a():
     assert flow.request.url == "https://h:1/x"
     assert request.client_conn is shown.client_conn
     assert (request.is_live(), request.is_replay()) == (True, False)
-    assert request.ip == "93.184.216.34"
+    assert request.ip == "127.0.0.1"
     with pytest.raises(AttributeError, match=r"mitmproxy 0\.8 to 0\.10 .*get_url"):
         request.url  # noqa: B018
 

@@ -67,7 +67,25 @@ def rows():
 
 @pytest.mark.parametrize(("era", "module", "name"), list(rows()))
 def test_what_scripts_took_is_there(era, module, name):
-    assert getattr(classic.modules(era)[module](), name) is not None
+    assert hasattr(classic.modules(era)[module](), name)
+
+
+@pytest.mark.parametrize(
+    ("era", "module", "name"),
+    [
+        ("A", "libmproxy.proxy", "ProxyServer"),
+        ("B", "libmproxy.proxy.server", "ProxyServer"),
+        ("C", "mitmproxy.controller", "Master"),
+    ],
+)
+def test_programs_cannot_start_a_proxy_of_their_own(era, module, name):
+    made = getattr(classic.modules(era)[module](), name)
+
+    class Mine(made):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"nbproxy\.Proxy is one"):
+        Mine(8080)
 
 
 def test_one_concept_is_one_class():
@@ -95,7 +113,6 @@ def test_one_concept_is_one_class():
         ("C", "libmproxy.protocol.http", "", "since 0.14 use libmproxy.models"),
         ("C", "mitmproxy.ctx", "", "the first parameter of each hook is the context"),
         ("C", "libmproxy.flow", "decoded", "use libmproxy.models.decoded"),
-        ("B", "libmproxy.proxy.server", "ProxyServer", "nbproxy runs scripts in its own"),
         ("B", "pathod", "", "a test server"),
         ("B", "libmproxy.martian", "", "0.11 to 0.13 has no libmproxy.martian"),
     ],

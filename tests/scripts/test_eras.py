@@ -34,6 +34,7 @@ SHAPES = {
         "from mitmproxy.models import HTTPResponse\ndef request(flow): pass",
         "from netlib import strutils\ndef response(flow): pass",
         "from mitmproxy.flow import FlowWriter\ndef start(): pass\ndef response(flow): pass",
+        "from six.moves import urllib\ndef request(flow): pass",
     ],
     "E": [
         "import sys\ndef start(): pass\ndef response(flow): pass",

@@ -141,3 +141,17 @@ def test_a_listener_that_fails_harms_nobody(caplog):
     log.subscribe(heard.append)
     log.add("info", "", "y")
     assert [entry.text for entry in heard] == ["y"]
+
+
+def test_of_a_long_traceback_the_end_is_shown():
+    log = Log()
+    lines = [f"  line {number} of what happened" for number in range(100)]
+    log.add("error", "a.py", "\n".join(["Script error:", *lines, "ValueError: this is why"]))
+    log.add("info", "a.py", "x" * 3000)
+    first, last = repr(log).split("\n12:")[0].splitlines(), repr(log).splitlines()[-1]
+    assert first[0].endswith("a.py: Script error:")
+    assert "more lines)" in first[1]
+    assert any(line == "ValueError: this is why" for line in repr(log).splitlines())
+    assert last.endswith("x… (+2,000 characters)")
+    assert "ValueError: this is why" in log._repr_html_()
+    assert len(log[0].text.splitlines()) == 102  # the entry itself has all

@@ -154,7 +154,9 @@ SEEN = {
     "B": "request responseheaders response",
     "C": "request responseheaders response",
     "D": "requestheaders request responseheaders response",
+    "E": "requestheaders request responseheaders response",
     "F": "requestheaders request responseheaders response",
+    "G": "requestheaders request responseheaders response",
     "H": "requestheaders request responseheaders response",
 }
 
@@ -215,8 +217,13 @@ def test_in_era_a_there_is_no_response_before_its_event(idle, write, make_flow):
     assert flow.request.path == "/None/200"
 
 
-def test_a_failure_is_logged_and_the_rest_goes_on(idle, write, make_flow, texts):
+def test_a_failure_is_logged_and_the_rest_goes_on(idle, write, make_flow, texts, capsys):
     path = write("a.py", "def request(f): 1/0\ndef response(f): f.comment = 'on'")
     (flow,) = idle.scripts.run(path, [make_flow()])
     assert flow.comment == "on"
-    assert len(texts(idle, "error")) == 1
+    (text,) = texts(idle, "error")
+    shown = capsys.readouterr().err
+    for told in (text, shown):
+        files = {line.split('"')[1] for line in told.splitlines() if line.startswith("  File")}
+        assert files == {str(path)}  # the script's own lines and no others
+    assert "failed in request; later ones here are in the log only" in shown

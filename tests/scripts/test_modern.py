@@ -64,12 +64,45 @@ def test_imports(idle, write, era):
     assert idle.load(write("a.py", IMPORTS[era]), era=era).state == "active"
 
 
-def test_classes_are_the_same_under_every_name(idle, write):
-    first = idle.load(write("a.py", "from mitmproxy.models import HTTPResponse as R"))
-    second = idle.load(write("b.py", "from mitmproxy.http import HTTPResponse as R"), era="F")
-    third = idle.load(write("c.py", "from mitmproxy.http import Response as R"))
-    one, two, three = (script.program.addons[0].R for script in (first, second, third))
-    assert one is two is three
+NAMES = {
+    "0.18": "from mitmproxy.models import HTTPResponse as R, HTTPFlow as F",
+    "2.0": "from mitmproxy.http import HTTPResponse as R, HTTPFlow as F",
+    "6.0": "from mitmproxy.http import HTTPResponse as R, HTTPFlow as F",
+    "12": "from mitmproxy.http import Response as R, HTTPFlow as F",
+}
+
+
+@pytest.mark.parametrize("release", NAMES)
+def test_objects_are_of_the_classes_that_scripts_import(idle, write, make_flow, release):
+    source = f"""{NAMES[release]}
+def response(flow):
+    made = R.make(200, b"x")
+    assert isinstance(flow, F) and isinstance(flow.response, R) and isinstance(made, R)
+    assert type(flow.response) is type(made) is R
+    flow.response = made
+    assert flow.response is made
+"""
+    first = idle.load(write("a.py", source), era=release)
+    second = idle.load(write("b.py", source), era=release)
+    assert first.program.addons[0].R is second.program.addons[0].R
+    idle.handlers.fire("response", make_flow())
+    assert (first.last_error, second.last_error) == ("", "")
+
+
+def test_what_a_script_makes_is_of_its_era(idle, write, make_flow):
+    path = write(
+        "a.py",
+        """
+        from mitmproxy import http
+        def response(flow):
+            flow.response = http.HTTPResponse.make(200, b"a", {"X_Y": "1"})
+            print(flow.response.replace("a", "b"), dict(flow.response.headers))
+        """,
+    )
+    script = idle.load(path, era="2.0")
+    idle.handlers.fire("response", make_flow())
+    assert script.last_error == ""
+    assert idle.log[0].text == "1 {'X-Y': '1', 'content-length': '1'}"
 
 
 @pytest.mark.parametrize("era", ["D", "E", "G", "H"])

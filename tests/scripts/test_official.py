@@ -1,7 +1,7 @@
 """The official examples of five releases, fetched from the package index, each by its effect.
 
 The source archives of 0.11.3 to 0.15 hold them; later ones do not. What an example needs and is not
-installed (Pillow, lxml, flask, harparser) makes it "not runnable" in the table at the end; all
+installed makes it "not runnable" in the table at the end of the run (`tests.support.examples`); all
 others must do what their release's did.
 """
 
@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from nbproxy.scripts import eras
+from tests.support import examples
 from tests.support.proxies import answering, response, wait_until
 
 RELEASES = ("0.11.3", "0.12.1", "0.13", "0.14.0", "0.15")
@@ -45,29 +46,6 @@ def archives(tmp_path_factory):
             archive.extractall(folder, wanted, filter="data")
             found[release] = folder / wanted[0].name.partition("/")[0] / "examples"
     return found
-
-
-@pytest.fixture(scope="module")
-def table(request):
-    """Rows of release, example, outcome; printed when all have run."""
-    rows = []
-    yield rows
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    if reporter is None or not rows:
-        return
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        _show(reporter, rows)
-
-
-def _show(reporter, rows):
-    reporter.write_sep("-", "official examples")
-    for release in RELEASES:
-        own = [row for row in rows if row[0] == release]
-        count = sum(row[2] == "passed" for row in own)
-        reporter.write_line(f"{release}: {len(own)} examples, {count} run and passed")
-        for _, name, outcome in own:
-            if outcome != "passed":
-                reporter.write_line(f"    {name}: {outcome}")
 
 
 # -- what one observes; each gets (the world)
@@ -211,11 +189,13 @@ EXAMPLES = [
 ]
 NEEDS = {
     "custom_contentviews": ["lxml"],
-    "har_extractor": ["harparser", "pytz"],
+    "har_extractor": ["harparser"],
     "iframe_injector": ["bs4"],
     "proxapp": ["flask"],
     "upsidedownternet": ["PIL"],
 }
+# What cannot be had, and why.
+WHY = {"harparser": "which Python 3.10 and later cannot import"}
 STAND_ALONE = {"flowbasic", "mitmproxywrapper.py", "read_dumpfile", "stickycookies"}
 # in one release, or missing in early ones
 SINCE = {
@@ -240,13 +220,14 @@ def _cases():
 @pytest.mark.filterwarnings("ignore:.*No parser was explicitly specified")
 @pytest.mark.parametrize(("release", "example"), list(_cases()))
 def test_example(
-    release, example, archives, table, proxy, fetch, site, connect, make_origin, tmp_path
+    release, example, archives, record_property, proxy, fetch, site, connect, make_origin, tmp_path
 ):
     name = example.__name__
     path = archives[release] / f"{name}.py"
     missing = [each for each in NEEDS.get(name, ()) if importlib.util.find_spec(each) is None]
     if missing:
-        table.append((release, path.name, f"not runnable: {', '.join(missing)} not installed"))
+        needs = [f"{each}, {WHY.get(each, 'which is not installed')}" for each in missing]
+        record_property(examples.PROPERTY, [release, path.name, f"needs {', '.join(needs)}"])
         with pytest.raises(Exception, match=f"No module named '({'|'.join(missing)})'"):
             proxy.load(path, era=release)
         return
@@ -262,17 +243,20 @@ def test_example(
         return fetch(url if "://" in url else site.http_url + url, *args)
 
     world.load, world.fetch = load, get
-    table.append((release, path.name, "failed"))
+    record_property(examples.PROPERTY, [release, path.name, ""])
     example(world)
     if name not in {"change_upstream_proxy", "har_extractor"}:
         assert world.script.errors == 0, world.script.last_error
-    table[-1] = (release, path.name, "passed")
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_every_example_is_known(release, archives):
+def test_every_example_is_known(release, archives, record_property):
     known = {f"{example.__name__}.py" for example in EXAMPLES} | STAND_ALONE | {"README"}
-    assert {path.name for path in archives[release].iterdir() if path.is_file()} <= known
+    found = {path.name for path in archives[release].iterdir() if path.is_file()}
+    assert found <= known
+    for name in found & STAND_ALONE:
+        reason = "a program that runs a proxy of its own, no script"
+        record_property(examples.PROPERTY, [release, name, reason])
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -53,6 +53,37 @@ def test_a_broken_version_is_reported_and_the_old_one_stays(
     assert fetch(f"{site.http_url}/").headers["version"] == "good"
 
 
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("def response(flow:\n", ["    def response(flow:", "SyntaxError: '(' was never closed"]),
+        ("import os\ndef f():\n    1 / 0\nf()\n", ["in f", "ZeroDivisionError: division by zero"]),
+        ("import nowhere_at_all\n", ["ModuleNotFoundError: No module named 'nowhere_at_all'"]),
+        ("from mitmproxy import nothing\n", ["ImportError: mitmproxy.nothing is not in mitmproxy"]),
+        ("def start(c, argv): raise ValueError('Usage')\n", ["in start", "ValueError: Usage"]),
+        ("print 'a'\nprint `x\n", ["cannot be converted from Python 2"]),
+        ("addons = [5, 5]\n", ['An addon called "int" already exists.']),
+    ],
+)
+def test_what_is_reported_are_the_scripts_own_lines(idle, write, capsys, source, told):
+    path = write("a.py", VERSION.format("1"))
+    script = idle.load(path)
+    path.write_text(source)
+    assert not idle.scripts.reload(script)
+    failure, outcome = (entry.text for entry in idle.log.filter("error"))
+    lines = failure.splitlines()
+    assert lines[0] == "Addon error in reload:"
+    for each in told:
+        assert any(each in line for line in lines)
+    assert told[-1] in lines[-1]
+    files = {line.split('"')[1] for line in lines if line.startswith('  File "')}
+    assert files <= {str(path)}
+    assert "direct cause" not in failure
+    assert outcome == f'Error reloading "{path}"; the former version stays.'
+    assert told[-1] in capsys.readouterr().err
+    assert "ScriptError" not in script.last_error
+
+
 def test_a_script_that_writes_beside_itself_does_not_loop(proxy, write, texts):
     path = write(
         "a.py",

@@ -66,7 +66,7 @@ def test_a_script_may_object(options):
     ("name", "value"), [("count", "x"), ("count", True), ("addheader", "perhaps"), ("word", "c")]
 )
 def test_values_that_do_not_fit(options, name, value):
-    with pytest.raises((OptionsError, KeyError)):
+    with pytest.raises(OptionsError, match=f"{name} = .*: it takes "):
         setattr(options, name, value)
 
 
@@ -162,4 +162,5 @@ def test_commands_of_mitmproxy(idle, make_flow):
     assert [each.marked for each in idle.flows] == [":red_circle:", ""]
     commands.execute("flow.kill @all")
     commands.execute("flow.resume @marked")
-    commands.execute("replay.client @focus")  # the proxy is stopped: nothing is sent
+    commands.execute("replay.client @focus")
+    assert [entry.text for entry in idle.log] == ["Can't replay: the proxy is stopped."]

@@ -74,7 +74,7 @@ class Connection(ClassicView):
 
     def _leaf(self) -> Certificate | None:
         chain = self._real.certificate_list
-        return Certificate(chain[0]) if chain else None
+        return Certificate.bound(self._era)(chain[0]) if chain else None
 
     def __bool__(self) -> bool:
         return self._real.connected if self._era == "C" else True
@@ -94,8 +94,12 @@ class ClientConnection(Connection):
     hints: ClassVar = {
         "peername": "that name came with mitmproxy 7; it is `address` here",
         "mitmcert": "it came with mitmproxy 1.0",
+        **dict.fromkeys(
+            ("wfile", "rfile"),
+            "sockets are the proxy's own business; answer with flow.reply(response)",
+        ),
     }
-    error = close = None
+    error = connection_error = close = None
 
     @property
     def address(self) -> Any:
@@ -139,6 +143,7 @@ class ServerConnection(Connection):
         "peername": "that name came with mitmproxy 7; it is `peer_address` here",
     }
     state: ClassVar[list[Any]] = []
+    require_request = None
 
     @property
     def address(self) -> Any:
@@ -292,7 +297,10 @@ class ConnectionHandler(_Layer):
     conntype = "direct"
 
     def log(self, message: str, level: str = "info", subs: Any = ()) -> None:
-        """Not kept: `context.log` is."""
+        """An entry of the log, with further lines."""
+        host = self.__dict__.get("_host")
+        if host is not None:
+            host.log("\n -> ".join(str(line) for line in (message, *(subs or ()))), level)
 
     def establish_ssl(self, client: bool = False, server: bool = False, sni: Any = None) -> None:
         """The proxy does that by itself."""

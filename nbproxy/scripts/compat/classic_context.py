@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbproxy.errors import ScriptError
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Request
+from nbproxy.scripts.compat import dumps
 from nbproxy.scripts.compat.classic_flow import FLOWS
 from nbproxy.scripts.compat.flows import real
 
@@ -90,6 +93,42 @@ class FlowMaster:
         """Add all flows of a reader; gives how many."""
         return len([self.load_flow(f) for f in reader.stream()])
 
+    def load_flows_file(self, path: Any) -> int:
+        """Add all flows of a file; gives how many."""
+        with Path(path).expanduser().open("rb") as file:
+            return self.load_flows(dumps.reader(self._shown)(file))
+
+    @property
+    def state(self) -> State:
+        """The flows that passed."""
+        return LiveState(self)
+
+    @property
+    def flows(self) -> list[Any]:
+        """The flows that passed."""
+        return [self._shown(real(each)) for each in self._host.master.view.flows]
+
+    def delete_flow(self, f: Any) -> None:
+        """Take a flow out."""
+        self._host.master.view.delete_flow(f)
+
+    @property
+    def scripts(self) -> list[Any]:
+        """The scripts that are loaded."""
+        return self._host.scripts()
+
+    def load_script(self, command: str) -> str | None:
+        """Load another script. None, or why that cannot be done."""
+        try:
+            self._host.load_script(command)
+        except ScriptError as error:
+            return str(error)
+        return None
+
+    def unload_scripts(self) -> None:
+        """Take all scripts out."""
+        self._host.unload_scripts()
+
     def add_event(self, text: Any, level: str = "info", key: Any = None) -> None:  # noqa: ARG002 - the era's signature
         """An entry of the log."""
         self._host.log(str(text), level)
@@ -109,11 +148,55 @@ class FlowMaster:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
+        if name.startswith("handle_"):
+            raise AttributeError(f"{name}: events come from the proxy; scripts cannot make them")
         return getattr(self._host.master, name)
 
 
 class State:
     """`flow.State`: the list of flows, for programs that are no scripts."""
 
+    flows: Any
+
     def __init__(self, flows: Iterable[Any] = ()) -> None:
         self.flows = list(flows)
+
+    def flow_count(self) -> int:
+        """How many there are."""
+        return len(self.flows)
+
+    def index(self, f: Any) -> int:
+        """The place of a flow."""
+        return list(self.flows).index(f)
+
+
+class LiveState(State):
+    """`master.state`: the flows that passed, always those of now."""
+
+    def __init__(self, master: FlowMaster) -> None:
+        self._master = master
+
+    @property
+    def flows(self) -> list[Any]:
+        """The flows."""
+        return self._master.flows
+
+    @property
+    def view(self) -> list[Any]:
+        """The flows."""
+        return self._master.flows
+
+    def add_flow(self, f: Any) -> Any:
+        """Add a flow."""
+        return self._master.load_flow(f)
+
+    def delete_flow(self, f: Any) -> None:
+        """Take a flow out."""
+        self._master.delete_flow(f)
+
+    def clear(self) -> None:
+        """Take all flows out."""
+        for f in self.flows:
+            self._master.delete_flow(f)
+
+    add, delete = add_flow, delete_flow

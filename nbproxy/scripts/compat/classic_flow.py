@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 
 from nbproxy import filters
 from nbproxy.errors import FilterError
+from nbproxy.formats import mitm
 from nbproxy.model import flow as model
 from nbproxy.model import message as messages
+from nbproxy.scripts.compat import classic_state
 from nbproxy.scripts.compat.classic_connections import (
     ClientConnection,
     ConnectionHandler,
@@ -18,6 +20,7 @@ from nbproxy.scripts.compat.classic_messages import ClassicView
 from nbproxy.scripts.compat.classic_request import REQUESTS
 from nbproxy.scripts.compat.classic_response import RESPONSES
 from nbproxy.scripts.compat.flows import real, text_id
+from nbproxy.scripts.eras import Era
 
 KILLED = "Connection killed"
 """What `error.msg` says of a flow that a script killed."""
@@ -35,7 +38,7 @@ class Error(ClassicView):
         words = [each for each in args if isinstance(each, str)]
         times = [each for each in args if isinstance(each, float)]
         own = model.Error(words[0] if words else "", times[0] if times else 0.0)
-        self._adopt(own, "B")
+        self._adopt_in(own, Era.B)
 
     @property
     def msg(self) -> str:
@@ -162,7 +165,7 @@ class Flow(ClassicView):
     hints: ClassVar = {
         "marked": "it came with mitmproxy 0.18",
         "metadata": "it came with mitmproxy 1.0; set attributes of the flow instead",
-        "comment": "it came with mitmproxy 8",
+        "comment": "it came with mitmproxy 7",
         "resume": "that name came with mitmproxy 1.0; it is `accept_intercept(master)` here",
         "is_replay": "it is `flow.request.is_replay` here",
         "websocket": "it came with mitmproxy 7",
@@ -181,9 +184,9 @@ class Flow(ClassicView):
             real(client_conn) if request is None else None,
             real(server_conn),
         )
-        self._adopt(own, type(self).era)
+        self._adopt_in(own, self.era)
 
-    era: ClassVar[str] = "B"
+    era = Era.B
 
     @property
     def real_flow(self) -> model.HTTPFlow:
@@ -347,17 +350,22 @@ class Flow(ClassicView):
             own = self._real
             own.request, own.response, own.error = backup.request, backup.response, backup.error
 
-    def get_state(self, short: bool = False) -> dict[str, Any]:
-        """Its content as plain data."""
-        return {
-            "type": "http",
-            "id": self.id,
-            "request": self.request.get_state(short),
-            "response": self.response.get_state(short) if self.response is not None else None,
-            "error": {"msg": self.error.msg} if self.error is not None else None,
-        }
+    def get_state(self, short: bool = False) -> dict[str, Any]:  # noqa: ARG002 - the era's signature
+        """All of it as plain data, in the layout of the era's files."""
+        return classic_state.flow_state(self._real, self._era)
 
-    _get_state = get_state
+    def load_state(self, state: Any) -> None:
+        """Become what a state says, of whatever release's layout it is."""
+        classic_state.load(self._real, state)
+
+    @classmethod
+    def from_state(cls, state: Any) -> Any:
+        """A flow of a state."""
+        own = mitm.from_state(state)
+        return cls.of(own, cls.era)
+
+    set_state = load_state
+    _get_state, _load_state, _from_state = get_state, load_state, from_state
 
     def __repr__(self) -> str:
         lines = ["<HTTPFlow"]
@@ -371,19 +379,19 @@ class Flow(ClassicView):
 class FlowA(Flow):
     """`libmproxy.flow.Flow` of 0.8 to 0.10."""
 
-    era = "A"
+    era = Era.A
 
 
 class FlowB(Flow):
     """`libmproxy.protocol.http.HTTPFlow` of 0.11 to 0.13."""
 
-    era = "B"
+    era = Era.B
 
 
 class FlowC(Flow):
     """`models.HTTPFlow` of 0.14 to 0.17."""
 
-    era = "C"
+    era = Era.C
 
 
 FLOWS = {"A": FlowA, "B": FlowB, "C": FlowC}

@@ -42,6 +42,18 @@ class ClassicHost(Protocol):
         """An entry of the script's log: "debug", "info", "warn" or "error"."""
         ...
 
+    def load_script(self, command: str) -> Any:
+        """Load another script."""
+        ...
+
+    def unload_scripts(self) -> None:
+        """Take all scripts out."""
+        ...
+
+    def scripts(self) -> list[Any]:
+        """All scripts."""
+        ...
+
     def add_contentview(self, view: Any) -> None:
         """Offer a body viewer."""
         ...

@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
     from nbproxy.model import message as model
 
-CONTENT_MISSING: Final = 0
-"""What `content` was if there was a body and it is not here (0.9 to 0.16)."""
+CONTENT_MISSING: Final[Mapping[str, int | None]] = {"A": None, "B": 0, "C": None}
+"""By era: what `content` is of a body that there was and that is not here.
+
+It was None in 0.8, 0 from 0.9 to 0.16, None again in 0.17. Scripts compare it with the constant of
+this name, which is the same here; where releases of one era differ, None serves all of them.
+"""
 
 
 class ClassicView(View):
@@ -51,11 +55,16 @@ class ClassicView(View):
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
-    def _adopt(self, own: Any, era: str) -> None:
-        """Be the view of a real object that was just made for it."""
+    @classmethod
+    def bound(cls, era: Era) -> type[Self]:  # noqa: ARG003 - each class here is of one era, or of all
+        """The class itself."""
+        return cls
+
+    def _adopt_in(self, own: Any, era: str) -> None:
+        """Be the view of a real object that was just made for it, in an era."""
         self._real = own
-        self._era = era  # type: ignore[assignment] # Era is a str
-        own.__dict__[self.slot(Era(era))] = self
+        self._era = Era(era)
+        own.__dict__[self.slot(self._era)] = self
 
 
 class Message(ClassicView):
@@ -110,11 +119,11 @@ class Message(ClassicView):
     # -- body
 
     @property
-    def content(self) -> ByteText | None:
-        """The body as transferred; None if it is not here."""
+    def content(self) -> Any:
+        """The body as transferred, a `ByteText`; None or `CONTENT_MISSING` if it is not here."""
         raw = self._real.raw_content
         if raw is None:
-            return None
+            return self._missing_content()
         shown = self._shown_body
         if shown is None or shown[0] is not raw:
             shown = self._shown_body = (raw, text(raw))
@@ -123,7 +132,7 @@ class Message(ClassicView):
     @content.setter
     def content(self, value: Any) -> None:
         own = self._real
-        if value is None or value is CONTENT_MISSING:
+        if is_missing(value):
             own.raw_content = None
             return
         like = "utf-8"
@@ -134,6 +143,11 @@ class Message(ClassicView):
         headers = own.headers
         if "content-length" in headers and "transfer-encoding" not in headers:
             headers["content-length"] = str(len(raw))
+
+    def _missing_content(self) -> Any:
+        own = self._real
+        was_read = own.stream or own.timestamp_end is not None
+        return CONTENT_MISSING[self._era] if was_read else None
 
     def get_decoded_content(self) -> ByteText | None:
         """The body without its content coding; as it is if that cannot be undone."""
@@ -236,21 +250,6 @@ class Message(ClassicView):
         own = self._real
         return text(head + bytes(own.headers) + b"\r\n" + (own.raw_content or b""))
 
-    # -- private state, as it was called
-
-    def get_state(self, short: bool = False) -> dict[str, Any]:  # noqa: ARG002 - the era's signature
-        """Head and body as plain data."""
-        own = self._real
-        return {
-            "headers": [[name, value] for name, value in own.headers.fields],
-            "content": own.raw_content,
-            "timestamp_start": own.timestamp_start,
-            "timestamp_end": own.timestamp_end,
-            "httpversion": self._version_pair(),
-        }
-
-    _get_state = get_state
-
     def _version_pair(self) -> tuple[int, ...]:
         numbers = re.findall(r"\d+", self._real.http_version)
         return tuple(int(number) for number in numbers) or (1, 1)
@@ -291,7 +290,7 @@ class NewVersion(Message):
         self._set_version(value)
 
     @property
-    def body(self) -> ByteText | None:
+    def body(self) -> Any:
         """The body; an old name of `content`."""
         return self.content
 
@@ -336,6 +335,11 @@ def _joined(piece: Any) -> bytes:
     if isinstance(piece, (tuple, list)):
         return data(piece[1])
     return data(piece)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether what a script gives as a body means that there is none."""
+    return value is None or (isinstance(value, int) and value == 0)
 
 
 def _text(value: Any) -> Any:

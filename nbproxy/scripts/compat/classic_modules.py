@@ -6,14 +6,14 @@ imports it; what is not in it fails with the era and the replacement.
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from nbproxy import filters
 from nbproxy.errors import FilterError
 from nbproxy.scripts import marks
 from nbproxy.scripts.compat import classic_netlib as netlib
-from nbproxy.scripts.compat import contentviews, dumps
+from nbproxy.scripts.compat import codings, contentviews, dumps
 from nbproxy.scripts.compat.classic_connections import (
     KILL,
     ClientConnection,
@@ -30,9 +30,17 @@ from nbproxy.scripts.compat.classic_host import RELEASES
 from nbproxy.scripts.compat.classic_messages import CONTENT_MISSING, decoded
 from nbproxy.scripts.compat.classic_odict import ODict, ODictCaseless
 from nbproxy.scripts.compat.classic_request import REQUESTS
-from nbproxy.scripts.compat.classic_response import RESPONSES
-from nbproxy.scripts.compat.classic_tls import LAYERS
+from nbproxy.scripts.compat.classic_response import (
+    RESPONSES,
+    ResponseC,
+    make_connect_request,
+    make_connect_response,
+    make_error_response,
+)
 from nbproxy.scripts.compat.flows import Address, Certificate, real
+from nbproxy.scripts.compat.layers import UNTIL_6
+from nbproxy.scripts.compat.programs import programs
+from nbproxy.scripts.compat.wsgi import WSGIAdaptor
 from nbproxy.scripts.eras import Era
 
 if TYPE_CHECKING:
@@ -67,9 +75,6 @@ _HINTS: Final = {
     "mitmproxy.flowfilter": "since 0.18; use mitmproxy.filt",
     "mitmproxy.io": "since 1.0; use mitmproxy.flow",
 }
-_PROGRAMS: Final = frozenset(
-    ("ProxyServer", "ProxyConfig", "Master", "Channel", "DumpMaster", "DummyServer", "Script")
-)
 
 
 class ClassicFilter:
@@ -106,15 +111,8 @@ def send_connect_request(*_: Any, **__: Any) -> None:
     )
 
 
-class _WSGIAdaptor:
-    """`netlib.wsgi.WSGIAdaptor`: the application; `context.app_registry.add` takes it as well."""
-
-    def __init__(self, app: Any, domain: str, port: int, sversion: str = "") -> None:
-        self.app, self.domain, self.port, self.sversion = app, domain, port, sversion
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        """Ask the application."""
-        return self.app(environ, start_response)
+def _ignore(*_: Any, **__: Any) -> None:
+    """Files are watched by the proxy itself."""
 
 
 def missing(era: str, module: str, name: str = "") -> str:
@@ -123,11 +121,6 @@ def missing(era: str, module: str, name: str = "") -> str:
     release = RELEASES.get(str(era), f"era {era}")
     if full.partition(".")[0] in {"pathod", "libpathod"}:
         return f"{full} is pathod's, a test server and client: nbproxy has no stand-in for it"
-    if name in _PROGRAMS:
-        return (
-            f"{full} is for programs that run a whole proxy; nbproxy runs scripts in its own: "
-            "define request(context, flow) and the like instead"
-        )
     hint = _HINTS.get(full) or (None if name else _HINTS.get(module.rpartition(".")[0]))
     if hint is None and name:
         places = [m for m, found in _table(str(era)).items() if name in found]
@@ -177,8 +170,17 @@ def _shared(era: str, package: str) -> dict[str, dict[str, Any]]:
         f"{package}.filt": {"parse": parse_filter},
         f"{package}.utils": {**netlib.UTILS},
         f"{package}.version": {"VERSION": name, "IVERSION": version, "NAME": "mitmproxy"},
-        f"{package}.controller": {"DummyReply": Reply, "Reply": Reply},
+        f"{package}.controller": {
+            **programs("Master", "Channel", "Msg"),
+            "DummyReply": Reply,
+            "Reply": Reply,
+        },
+        f"{package}.dump": {**programs("DumpMaster", "Options")},
+        f"{package}.cmdline": {},
+        f"{package}.tnetstring": {**codings.TNETSTRING},
         f"{package}.script": {
+            **programs("Script"),
+            "reloader": SimpleNamespace(watch=_ignore, unwatch=_ignore),
             "concurrent": marks.concurrent_of(Era(era)),
             "ScriptContext": ScriptContext,
             "ScriptError": EXCEPTIONS["ScriptException"],
@@ -201,7 +203,7 @@ def _files(era: str) -> dict[str, Any]:
         "FlowReadError": dumps.FlowReadException,
         "FlowMaster": FlowMaster,
         "State": State,
-        "CONTENT_MISSING": CONTENT_MISSING,
+        "CONTENT_MISSING": CONTENT_MISSING[era],
     }
 
 
@@ -211,8 +213,8 @@ def _netlib(era: str) -> dict[str, dict[str, Any]]:
         "netlib": {},
         "netlib.odict": {"ODict": ODict, "ODictCaseless": ODictCaseless},
         "netlib.tcp": {"Address": Address},
-        "netlib.certutils": {"SSLCert": Certificate},
-        "netlib.wsgi": {"WSGIAdaptor": _WSGIAdaptor},
+        "netlib.certutils": {"SSLCert": Certificate.bound(Era(era))},
+        "netlib.wsgi": {"WSGIAdaptor": WSGIAdaptor},
         "netlib.utils": {**netlib.UTILS},
         "netlib.version": {"VERSION": ".".join(map(str, version)), "IVERSION": version},
     }
@@ -236,9 +238,13 @@ def _era_a(era: str, _host: ClassicHost | None) -> dict[str, dict[str, Any]]:
             "ScriptContext": ScriptContext,
             "HDR_FORM_URLENCODED": _FORM,
         },
-        "libmproxy.proxy": {"KILL": KILL, "ProxyError": ProxyError},
+        "libmproxy.proxy": {
+            **programs("ProxyConfig", "ProxyServer", "DummyServer", "Log"),
+            "KILL": KILL,
+            "ProxyError": ProxyError,
+        },
         "libmproxy.encoding": {**netlib.ENCODING},
-        "libmproxy.certutils": {"SSLCert": Certificate},
+        "libmproxy.certutils": {"SSLCert": Certificate.bound(Era(era))},
         "netlib.http": {"HttpError": NETLIB_EXCEPTIONS["HttpException"]},
         "netlib.http_status": {**netlib.STATUS},
     }
@@ -257,18 +263,22 @@ def _era_b(era: str, _host: ClassicHost | None) -> dict[str, dict[str, Any]]:
             "HTTPResponse": RESPONSES[era],
             "HTTPFlow": FLOWS[era],
             "decoded": decoded,
-            "CONTENT_MISSING": CONTENT_MISSING,
+            "CONTENT_MISSING": CONTENT_MISSING[era],
             "HDR_FORM_URLENCODED": _FORM,
             "KILL": KILL,
             "send_connect_request": send_connect_request,
+            **programs("HTTPHandler"),
         },
         "libmproxy.protocol.tcp": {"TCPHandler": TCPHandler},
         "libmproxy.protocol.primitives": primitives,
-        "libmproxy.proxy": {"ProxyError": ProxyError},
-        "libmproxy.proxy.server": {"ConnectionHandler": ConnectionHandler},
+        "libmproxy.proxy": {**programs("ProxyConfig", "ProxyServer"), "ProxyError": ProxyError},
+        "libmproxy.proxy.server": {
+            **programs("ProxyServer", "DummyServer"),
+            "ConnectionHandler": ConnectionHandler,
+        },
         "libmproxy.proxy.connection": connections,
         "libmproxy.proxy.primitives": {"ProxyError": ProxyError},
-        "libmproxy.proxy.config": {},
+        "libmproxy.proxy.config": {**programs("ProxyConfig")},
         "libmproxy.encoding": {**netlib.ENCODING},
         "netlib.http": {"HttpError": NETLIB_EXCEPTIONS["HttpException"]},
         "netlib.http_cookies": {**netlib.COOKIES},
@@ -286,7 +296,7 @@ def _era_c(era: str, host: ClassicHost | None) -> dict[str, dict[str, Any]]:
             "Request": REQUESTS[era],
             "Response": RESPONSES[era],
             "decoded": decoded,
-            "CONTENT_MISSING": CONTENT_MISSING,
+            "CONTENT_MISSING": CONTENT_MISSING[era],
         },
         "netlib.http.cookies": {**netlib.COOKIES},
         "netlib.http.status_codes": {**netlib.STATUS},
@@ -320,12 +330,20 @@ def _of_package_c(era: str, package: str, host: ClassicHost | None) -> dict[str,
             "Error": Error,
             "ClientConnection": ClientConnection,
             "ServerConnection": ServerConnection,
-            "CONTENT_MISSING": CONTENT_MISSING,
+            "CONTENT_MISSING": CONTENT_MISSING[era],
+            "make_error_response": make_error_response,
+            "make_connect_request": make_connect_request,
+            "make_connect_response": make_connect_response,
+            "expect_continue_response": ResponseC(b"HTTP/1.1", 100, b"Continue", Headers(), b""),
         },
         f"{package}.exceptions": {**EXCEPTIONS},
-        f"{package}.protocol": {**LAYERS, "Kill": Kill, "RootContext": RootLayer},
-        f"{package}.proxy": {},
-        f"{package}.proxy.server": {"ConnectionHandler": ConnectionHandler},
+        f"{package}.protocol": {**UNTIL_6, "Kill": Kill, "RootContext": RootLayer},
+        f"{package}.proxy": {**programs("ProxyConfig", "ProxyServer")},
+        f"{package}.proxy.config": {**programs("ProxyConfig")},
+        f"{package}.proxy.server": {
+            **programs("ProxyServer", "DummyServer"),
+            "ConnectionHandler": ConnectionHandler,
+        },
         f"{package}.contentviews": {
             "View": contentviews.View,
             "add": add,

@@ -8,9 +8,12 @@ from typing import Any, ClassVar
 from nbproxy.model import message as model
 from nbproxy.model import url as urls
 from nbproxy.scripts.bytetext import data
+from nbproxy.scripts.compat import classic_state
+from nbproxy.scripts.compat.classic_connections import KILL
 from nbproxy.scripts.compat.classic_headers import to_real
-from nbproxy.scripts.compat.classic_messages import CONTENT_MISSING, Message, NewVersion, OldVersion
+from nbproxy.scripts.compat.classic_messages import Message, NewVersion, OldVersion, is_missing
 from nbproxy.scripts.compat.classic_odict import ODict
+from nbproxy.scripts.compat.messages import named_host
 
 
 class Named(str):
@@ -51,11 +54,11 @@ class _Request(Message):
             int(given.get("port") or 80),
             urls.check_path(_words(given.get("path") or "/")),
             headers=to_real(given.get("headers") or ()),
-            content=None if content is None or content is CONTENT_MISSING else data(content),
+            content=None if is_missing(content) else data(content),
             timestamp_start=given.get("timestamp_start") or given.get("timestamp") or 0.0,
         )
         own.timestamp_end = given.get("timestamp_end")
-        self._adopt(own, era)
+        self._adopt_in(own, era)
         self._set_version(given.get("httpversion"))
 
     def _first_line(self) -> str:
@@ -111,9 +114,10 @@ class _Request(Message):
             self._real.port = int(value)
 
     @property
-    def path(self) -> str:
-        """Path and query."""
-        return self._real.path
+    def path(self) -> Any:
+        """Path and query; in era C None of a CONNECT."""
+        path = self._real.path
+        return None if self._era == "C" and not path else path
 
     @path.setter
     def path(self, value: Any) -> None:
@@ -138,7 +142,7 @@ class _Request(Message):
 
     def _get_pretty_host(self) -> Named:
         own = self._real
-        return Named.of(own.pretty_host, own.host)
+        return Named.of(named_host(own) if self._era == "C" else own.pretty_host, own.host)
 
     def _get_pretty_url(self) -> Named:
         own = self._real
@@ -212,11 +216,9 @@ class _Request(Message):
             self._real.path = path
         return total + count
 
-    def get_state(self, short: bool = False) -> dict[str, Any]:
+    def get_state(self, short: bool = False) -> dict[str, Any]:  # noqa: ARG002 - the era's signature
         """All of it as plain data."""
-        own = self._real
-        names = ("method", "scheme", "host", "port", "path")
-        return {**super().get_state(short), **{name: getattr(own, name) for name in names}}
+        return classic_state.request_state(self._real, self._era)
 
     _get_state = get_state
 
@@ -262,9 +264,14 @@ class RequestA(_Request, OldVersion):
         self.__dict__["_client_conn"] = value
 
     @property
+    def server_conn(self) -> Any:
+        """The connection that it went out on; superfluous, but asked for."""
+        return self._flow.server_conn if self._flow is not None else None
+
+    @property
     def ip(self) -> str | None:
-        """Address of the server, if it is known."""
-        peer = self._flow.server_conn.real_peer() if self._flow is not None else None
+        """Address of the client."""
+        peer = self._flow.client_conn.real_peer() if self._flow is not None else None
         return peer[0] if peer else None
 
     @property
@@ -277,7 +284,9 @@ class RequestA(_Request, OldVersion):
         """Call it with a Response to answer, with KILL to kill, with nothing to go on."""
         return self._flow.reply
 
-    _ack = reply
+    def _ack(self, *message: Any) -> None:
+        """What `reply` was in 0.8: None kills."""
+        self._flow.reply(KILL if message == (None,) else (*message, None)[0])
 
     def is_live(self) -> bool:
         """Whether its exchange is under way."""

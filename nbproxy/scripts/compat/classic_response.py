@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any, ClassVar
 
 from nbproxy.model import message as model
+from nbproxy.model.reasons import REASONS
 from nbproxy.scripts.bytetext import data
-from nbproxy.scripts.compat import flows
-from nbproxy.scripts.compat.classic_headers import to_real
-from nbproxy.scripts.compat.classic_messages import CONTENT_MISSING, Message, NewVersion, OldVersion
+from nbproxy.scripts.compat import classic_state, flows
+from nbproxy.scripts.compat.classic_connections import KILL
+from nbproxy.scripts.compat.classic_headers import Headers, to_real
+from nbproxy.scripts.compat.classic_messages import Message, NewVersion, OldVersion, is_missing
 from nbproxy.scripts.compat.classic_odict import ODict, ODictCaseless
+from nbproxy.scripts.compat.classic_request import RequestC
 
 
 class _Response(Message):
@@ -33,11 +37,11 @@ class _Response(Message):
             int(code),
             reason=None if reason is None else _words(reason),
             headers=to_real(headers if headers is not None else ()),
-            content=None if content is None or content is CONTENT_MISSING else data(content),
+            content=None if is_missing(content) else data(content),
             timestamp_start=start or 0.0,
         )
         own.timestamp_end = end
-        self._adopt(own, era)
+        self._adopt_in(own, era)
         self._set_version(version)
 
     def _first_line(self) -> str:
@@ -84,10 +88,9 @@ class _Response(Message):
             lines.append("; ".join([f"{name}={value}", *rest]))
         self._real.headers.set_all("set-cookie", lines)
 
-    def get_state(self, short: bool = False) -> dict[str, Any]:
+    def get_state(self, short: bool = False) -> dict[str, Any]:  # noqa: ARG002 - the era's signature
         """All of it as plain data."""
-        own = self._real
-        return {**super().get_state(short), "code": own.status_code, "msg": own.reason}
+        return classic_state.response_state(self._real, self._era)
 
     _get_state = get_state
 
@@ -134,7 +137,6 @@ class ResponseA(_OldNames):
             given.get("timestamp_end"),
         )
         self.request = request
-        self.replay = False
 
     @property
     def timestamp(self) -> float:
@@ -155,6 +157,14 @@ class ResponseA(_OldNames):
         """The server's certificate."""
         return self._flow.server_conn.cert if self._flow is not None else None
 
+    @property
+    def der_cert(self) -> bytes | None:
+        """The server's certificate, DER (0.8)."""
+        cert = self.cert
+        return cert.to_der() if cert is not None else None
+
+    replay = False
+
     def get_cert(self) -> Any:
         """The server's certificate."""
         return self.cert
@@ -164,7 +174,9 @@ class ResponseA(_OldNames):
         """Call it to go on, with KILL to kill."""
         return self._flow.reply
 
-    _ack = reply
+    def _ack(self, *message: Any) -> None:
+        """What `reply` was in 0.8: None kills."""
+        self._flow.reply(KILL if message == (None,) else (*message, None)[0])
 
     def is_replay(self) -> bool:
         """Whether it was replayed."""
@@ -253,3 +265,23 @@ def _words(value: Any) -> str:
 
 
 RESPONSES: dict[str, Any] = {"A": ResponseA, "B": ResponseB, "C": ResponseC}
+
+
+def make_error_response(status_code: int, message: str = "", headers: Any = None) -> ResponseC:
+    """A page that says what went wrong."""
+    reason = REASONS.get(status_code, "Unknown")
+    head = f"<html><head><title>{status_code} {reason}</title></head>"
+    body = f"{head}<body>{html.escape(message)}</body></html>"
+    fields = headers if headers is not None else Headers(Content_Type="text/html")
+    return ResponseC(b"HTTP/1.1", status_code, reason, fields, body)
+
+
+def make_connect_request(address: Any) -> RequestC:
+    """A CONNECT to an address."""
+    host, port = str(address[0]), int(address[1])
+    return RequestC("authority", "CONNECT", "", host, port, "", b"HTTP/1.1", Headers(), "")
+
+
+def make_connect_response(http_version: Any) -> ResponseC:
+    """What opens a tunnel."""
+    return ResponseC(http_version, 200, b"Connection established", Headers(), b"")

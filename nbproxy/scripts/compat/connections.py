@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from base64 import encodebytes
-from typing import TYPE_CHECKING, Any, Self
+from enum import Flag
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from nbproxy.model.connection import Client as RealClient
 from nbproxy.model.connection import Server as RealServer
-from nbproxy.scripts.compat.views import View, text_id
+from nbproxy.scripts.compat.views import Dated, View, text_id
 from nbproxy.scripts.eras import Era
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
-class Certificate:
+class Certificate(Dated):
     """A certificate that somebody has shown.
 
     Args:
@@ -112,7 +114,50 @@ class Certificate:
         described = Certificate.describe(self._der)
         if name not in described:
             raise AttributeError(f"certificates have no {name!r}")
-        return described[name]
+        value = described[name]
+        if name == "has_expired" and self.era <= Era.F:
+            return value()  # a property until 6, a method since
+        return _as_bytes(value) if Era.D <= self.era <= Era.F else value
+
+
+def _as_bytes(value: Any) -> Any:
+    """Names in certificates as they were from 0.18 to 6: bytes."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, list):
+        return [_as_bytes(each) for each in value]
+    if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+        return tuple(_as_bytes(each) for each in value)
+    return value
+
+
+class ConnectionState(Flag):
+    """Which ways of a connection are open."""
+
+    CLOSED = 0
+    CAN_READ = 1
+    CAN_WRITE = 2
+    OPEN = 3
+
+
+class ServerSpec(tuple[Any, ...]):
+    """Scheme and address of a server."""
+
+    __slots__ = ()
+
+    def __new__(cls, scheme: str, address: Any) -> Self:
+        """Two fields."""
+        return super().__new__(cls, (scheme, tuple(address)))
+
+    @property
+    def scheme(self) -> str:
+        """Such as "https"."""
+        return str(self[0])
+
+    @property
+    def address(self) -> Any:
+        """Host and port."""
+        return self[1]
 
 
 class _Handle:
@@ -174,7 +219,8 @@ class Connection(View):
     @property
     def certificate_list(self) -> list[Certificate]:
         """The other end's certificates, leaf first."""
-        return [Certificate(der) for der in self._real.certificate_list]
+        kind = Certificate.bound(self._era)
+        return [kind(der) for der in self._real.certificate_list]
 
     @property
     def transport_protocol(self) -> str:
@@ -183,7 +229,31 @@ class Connection(View):
 
     def _leaf(self) -> Certificate | None:
         chain = self._real.certificate_list
-        return Certificate(chain[0]) if chain else None
+        return Certificate.bound(self._era)(chain[0]) if chain else None
+
+    @property
+    def alpn(self) -> bytes | None:
+        """The protocol agreed by ALPN."""
+        return self.alpn_proto_negotiated
+
+    @alpn.setter
+    def alpn(self, value: Any) -> None:
+        self._real.alpn = value.decode("ascii") if isinstance(value, bytes) else value
+
+    @property
+    def alpn_offers(self) -> list[bytes]:
+        """The protocols that the connecting side offered."""
+        return [each.encode() for each in self._real.alpn_offers]
+
+    @property
+    def state(self) -> ConnectionState:
+        """Whether it is open."""
+        return ConnectionState.OPEN if self._real.connected else ConnectionState.CLOSED
+
+    @property
+    def tls_extensions(self) -> list[Any]:
+        """What else the ClientHello had (3 to 8); not kept."""
+        return []
 
     def __bool__(self) -> bool:
         return bool(self._real.connected) if self._era <= Era.F else True
@@ -197,8 +267,7 @@ class Client(Connection):
         names = ("peername", "sockname", "timestamp_start")
         for name, value in {**dict(zip(names, args, strict=False)), **kwargs}.items():
             setattr(own, name, value)
-        object.__setattr__(self, "_real", own)
-        object.__setattr__(self, "_era", Era.H)
+        self._adopt(own)
 
     @property
     def address(self) -> Any:
@@ -224,13 +293,19 @@ class Client(Connection):
 class Server(Connection):
     """`connection.Server`, until 6 `connections.ServerConnection`."""
 
+    shown = "a server connection"
+    hints: ClassVar = {
+        "peer_address": "since mitmproxy 0.18 it is `ip_address`, since 7 `peername`",
+        "host": "it is `address[0]`",
+        "port": "it is `address[1]`",
+    }
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         address = kwargs.pop("address", args[0] if args else None)
         own = RealServer(tuple(address) if address is not None else None)
         for name, value in kwargs.items():
             setattr(own, name, value)
-        object.__setattr__(self, "_real", own)
-        object.__setattr__(self, "_era", Era.H)
+        self._adopt(own)
 
     @property
     def address(self) -> Any:
@@ -252,6 +327,66 @@ class Server(Connection):
         return self._address(self._real.sockname)
 
     @property
+    def via(self) -> Any:
+        """The proxy that it goes through, or None."""
+        via = self._real.via
+        return None if via is None else ServerSpec(*via)
+
+    @via.setter
+    def via(self, value: Any) -> None:
+        self._real.via = None if value is None else (value[0], tuple(value[1]))
+
+    @property
     def cert(self) -> Certificate | None:
         """The server's certificate."""
         return self._leaf()
+
+
+class TlsData:
+    """What `tls_*` hooks get since 7, `tls.TlsData` and its like: our data, by those names."""
+
+    ssl_conn = None
+    is_dtls = False
+
+    def __init__(self, data: Any, era: Era) -> None:
+        self.__dict__.update(_data=data, _era=era)
+
+    @property
+    def conn(self) -> Any:
+        """The connection."""
+        return _shown(self._data.conn, self._era)
+
+    @property
+    def context(self) -> Any:
+        """Client and server."""
+        conn = self._data.conn
+        client = self._data.client or (conn if isinstance(conn, RealClient) else RealClient())
+        server = conn if isinstance(conn, RealServer) else _target(conn, self._data.sni)
+        return SimpleNamespace(
+            client=_shown(client, self._era), server=_shown(server, self._era), layers=[]
+        )
+
+    @property
+    def client_hello(self) -> Any:
+        """What the client said."""
+        offers = [offer.encode() for offer in self._data.alpn_offers]
+        sni = self._data.sni
+        return SimpleNamespace(sni=sni, alpn_protocols=offers, cipher_suites=[], extensions=[])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._data, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if hasattr(self._data, name):
+            setattr(self._data, name, value)
+        else:
+            self.__dict__[name] = value
+
+
+def _target(client: RealClient, sni: str | None) -> RealServer:
+    """Where a client's tunnel leads, as far as that is known."""
+    return RealServer(client.tunnel or ((sni, 443) if sni else None))
+
+
+def _shown(connection: Any, era: Era) -> Any:
+    return (Client if isinstance(connection, RealClient) else Server).of(connection, era)

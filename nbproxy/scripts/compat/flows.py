@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import time
+from typing import Any, ClassVar, Final
 
 from nbproxy.model.connection import Client as RealClient
 from nbproxy.model.connection import Server as RealServer
+from nbproxy.model.flow import Error as RealError
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Request as RealRequest
 from nbproxy.model.message import Response as RealResponse
 from nbproxy.scripts.compat.connections import Address, Certificate, Client, Connection, Server
 from nbproxy.scripts.compat.messages import (
-    LiveHeaders,
     Message,
     OldWebSocketMessage,
     Request,
@@ -27,9 +28,9 @@ __all__ = [
     "Client",
     "Connection",
     "ControlException",
+    "Error",
     "Flow",
     "Live",
-    "LiveHeaders",
     "Message",
     "Reply",
     "Request",
@@ -53,6 +54,31 @@ def view(era: Era, value: Any) -> Any:
         if isinstance(value, kind):
             return wrapper.of(value, era)
     return value
+
+
+class Error(View):
+    """`flow.Error`."""
+
+    KILLED_MESSAGE = "Connection killed."
+    shown = "an error"
+
+    def __init__(self, msg: str, timestamp: float | None = None) -> None:
+        self._adopt(RealError(msg, time.time() if timestamp is None else timestamp))
+
+    @property
+    def msg(self) -> str:
+        """The cause, in words."""
+        msg = str(self._real.msg)
+        if msg != RealError.KILLED_MESSAGE:
+            return msg
+        return self.KILLED_MESSAGE if self._era >= Era.F else self.KILLED_MESSAGE.rstrip(".")
+
+    @msg.setter
+    def msg(self, value: str) -> None:
+        self._real.msg = value
+
+    def __str__(self) -> str:
+        return self.msg
 
 
 class Reply:
@@ -114,12 +140,16 @@ class Live:
 class Flow(View):
     """`http.HTTPFlow`."""
 
+    shown = "a flow"
+    hints: ClassVar = {
+        "match": "since mitmproxy 0.18 it is `flowfilter.match(expression, flow)`",
+        "intercepting": "since mitmproxy 0.11 it is `intercepted`",
+    }
+
     def __init__(self, client_conn: Any = None, server_conn: Any = None, live: Any = None) -> None:  # noqa: ARG002 - mitmproxy's signature
         request = RealRequest("GET", "http", "localhost", 80, "/")
         own = HTTPFlow(request, real(client_conn), real(server_conn))
-        object.__setattr__(self, "_real", own)
-        object.__setattr__(self, "_era", Era.H)
-        own.__dict__[Flow.slot(Era.H)] = self
+        self._adopt(own)
 
     @property
     def id(self) -> str:
@@ -145,6 +175,16 @@ class Flow(View):
     @response.setter
     def response(self, value: Any) -> None:
         self._real.response = real(value)
+
+    @property
+    def error(self) -> Error | None:
+        """Why it failed, or None."""
+        error = self._real.error
+        return None if error is None else Error.of(error, self._era)
+
+    @error.setter
+    def error(self, value: Any) -> None:
+        self._real.error = real(value)
 
     @property
     def client_conn(self) -> Client:
@@ -201,6 +241,10 @@ class Flow(View):
         """How the client came to us."""
         return "regular"
 
+    def accept_intercept(self, _master: Any = None) -> None:
+        """Let it go, as it was called in 0.18."""
+        self._real.resume()
+
     # -- WebSocket flows until 6 were flows of their own
 
     @property
@@ -239,10 +283,6 @@ class Flow(View):
         """Let it go."""
         self._real.resume()
 
-    def accept_intercept(self, _master: Any = None) -> None:
-        """Let it go."""
-        self._real.resume()
-
     # -- versions
 
     def copy(self) -> Any:
@@ -277,7 +317,20 @@ class Flow(View):
         """All of it as plain data, in the layout of today's files."""
         from nbproxy.formats import mitm  # noqa: PLC0415 - seldom needed
 
-        return mitm.to_state(self._real)
+        return {**mitm.to_state(self._real), "id": self.id}
+
+    def set_state(self, state: Any) -> None:
+        """Become what a state says, of whatever release's layout it is."""
+        from nbproxy.scripts.compat.classic_state import load  # noqa: PLC0415 - as above
+
+        load(self._real, state)
+
+    @classmethod
+    def from_state(cls, state: Any) -> Any:
+        """A flow of a state."""
+        from nbproxy.formats import mitm  # noqa: PLC0415 - as above
+
+        return cls.of(mitm.from_state(state), cls.era)
 
     def __repr__(self) -> str:
         own = self._real
@@ -302,4 +355,5 @@ _VIEWS: Final[tuple[tuple[type, type[View]], ...]] = (
     (RealServer, Server),
     (RealRequest, Request),
     (RealResponse, Response),
+    (RealError, Error),
 )

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from concurrent.futures import CancelledError
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nbproxy.hooks import all_names, canonical
 from nbproxy.model.message import Request as RealRequest
+from nbproxy.scripts.compat import dumps
 from nbproxy.scripts.compat.flows import Flow, Server, real, view
 from nbproxy.scripts.compat.wsgi import Registry as Apps
-from nbproxy.scripts.eras import Era
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nbproxy.scripts.compat.classic_host import ClassicHost
     from nbproxy.scripts.compat.contentviews import Contentviews
+    from nbproxy.scripts.eras import Era
     from nbproxy.scripts.host import Host
     from nbproxy.scripts.settings import Commands, ScriptOptions
 
@@ -65,9 +70,58 @@ class Services(Protocol):
         """Add an addon object behind what the script has already."""
         ...
 
+    def unregister(self, addon: object) -> None:
+        """Take an addon object out of those of the script."""
+        ...
+
     def addons(self) -> list[object]:
         """All addon objects, of all scripts."""
         ...
+
+    def waiting(self) -> contextlib.AbstractContextManager[None]:
+        """While a hook waits for something: other hooks of the script may run."""
+        ...
+
+    def load_other(self, command: str) -> object:
+        """Load another script."""
+        ...
+
+    def others(self) -> list[object]:
+        """All scripts."""
+        ...
+
+    def unload_others(self) -> None:
+        """Take all scripts out."""
+        ...
+
+
+class ReplayException(Exception):  # noqa: N818 - mitmproxy's name
+    """A request cannot be sent again."""
+
+
+class Replay:
+    """A request on its way again, in the background; until 2.0 a thread stood for it."""
+
+    def __init__(self, future: Any, on_loop: Callable[[], bool]) -> None:
+        self._future = future
+        self._on_loop = on_loop
+
+    def is_alive(self) -> bool:
+        """Whether it is still on its way."""
+        return self._future is not None and not self._future.done()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for it, at most so many seconds. In a hook that would be for ever: it returns."""
+        if self.is_alive() and not self._on_loop():
+            with contextlib.suppress(TimeoutError, CancelledError):
+                self._future.result(timeout)
+
+
+class Loaded:
+    """What `load_flow` gives: done already, and may be awaited, as since 4.0 it must be."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
 
 
 class LogApi:
@@ -118,6 +172,10 @@ class Addons:
         for addon in addons:
             self._services.register(addon)
 
+    def remove(self, addon: object) -> None:
+        """Take an addon out of those of the script that asks; it gets `done`."""
+        self._services.unregister(addon)
+
     def __contains__(self, item: object) -> bool:
         return any(addon is item or addon_name(addon) == item for addon in self._services.addons())
 
@@ -132,9 +190,28 @@ class Addons:
         """All addons, in order."""
         return self._services.addons()
 
-    def trigger(self, event: Any, *_: Any) -> None:
-        """Events come from the proxy alone."""
-        raise NotImplementedError(f"scripts cannot trigger {event!r}: events come from the proxy")
+    def trigger(self, event: Any, *args: Any) -> None:
+        """Have all addons called for an event, by its name or, since 7, as a hook object."""
+        name = event if isinstance(event, str) else event.name
+        args = args if isinstance(event, str) else tuple(event.args())
+        if name in all_names() and args:
+            host = self._services.host
+            waiting = host.handlers.fire(canonical(name), real(args[0]))
+            if waiting is not None:
+                host.submit(_wait(waiting))
+            return
+        for addon in self._services.addons():
+            function = getattr(addon, name, None)
+            if callable(function):
+                function(*args)
+
+    async def trigger_event(self, event: Any) -> None:
+        """The same for a hook object, awaited."""
+        self.trigger(event)
+
+
+async def _wait(waiting: Any) -> None:
+    await waiting
 
 
 def addon_name(addon: object) -> str:
@@ -158,6 +235,15 @@ class FlowList:
 
     def update(self, _flows: Any) -> None:
         """Tables show the present state anyway."""
+
+    def delete_flow(self, flow: Any) -> None:
+        """Take a flow out."""
+        self._services.host.remove_flow(real(flow))
+
+    def clear(self) -> None:
+        """Take all flows out."""
+        for flow in list(self._services.host.flows):
+            self._services.host.remove_flow(flow)
 
     @property
     def flows(self) -> list[Any]:
@@ -199,13 +285,43 @@ class Master:
         self._services.host.add_flow(copy)
         return view(self._services.era, copy)
 
-    def replay_request(self, flow: Any, block: bool = False, **_: Any) -> None:  # noqa: ARG002 - see below
-        """Send a request again, in the background: waiting for it here would block the proxy."""
-        replay(self._services.host, real(flow), hooks=self._services.era > Era.C)
+    def replay_request(self, flow: Any, block: bool = False, **_: Any) -> Replay:
+        """Send a request again, in the background; its hooks run.
 
-    def load_flow(self, flow: Any) -> None:
+        Args:
+            flow: The flow.
+            block: Wait for the response; not in a plain hook, where it would never come.
+
+        Raises:
+            ReplayException: It cannot be sent.
+        """
+        host = self._services.host
+        try:
+            started = Replay(replay(host, real(flow), hooks=True), host.on_loop)
+        except ValueError as error:
+            raise ReplayException(str(error)) from None
+        if block:
+            started.join()
+        return started
+
+    def load_flow(self, flow: Any) -> Loaded:
         """Put a flow among those that passed."""
         self._services.host.add_flow(real(flow))
+        return Loaded()
+
+    def load_flows(self, reader: Any) -> int:
+        """Put all flows of a reader there; gives how many."""
+        return len([self.load_flow(flow) for flow in reader.stream()])
+
+    def load_flows_file(self, path: Any) -> int:
+        """Put all flows of a file there; gives how many."""
+        reader = dumps.reader(lambda flow: view(self._services.era, flow))
+        with Path(path).expanduser().open("rb") as file:
+            return self.load_flows(reader(file))
+
+    def handlecontext(self) -> contextlib.AbstractContextManager[None]:
+        """Natively `ctx` was valid only within; here it always is."""
+        return contextlib.nullcontext()
 
     def create_request(self, method: str, scheme: str, host: str, port: int, path: str) -> Any:
         """A flow with this request, not sent yet."""
@@ -226,15 +342,20 @@ def replay(host: Host, flow: Any, *, hooks: bool) -> Any:
     """Send the request of a flow again on the proxy's loop.
 
     Returns:
-        A concurrent future, None if the proxy is stopped: then the flow has an error.
+        A concurrent future.
 
     Raises:
-        ValueError: The flow is under way, or its request has no body any more.
+        ValueError: The flow is under way, its request has no body any more, or the proxy is
+            stopped.
     """
+    if flow.intercepted:
+        raise ValueError("Can't replay while intercepting...")
     if flow.live:
         raise ValueError("Can't replay live flow.")
     if flow.request.raw_content is None:
         raise ValueError("Can't replay request with missing content...")
+    if not host.running:
+        raise ValueError("Can't replay: the proxy is stopped.")
     flow.is_replay = "request"
     flow.request._replayed = True  # noqa: SLF001 - what `request.is_replay` shows to old scripts
     flow.response = flow.error = None

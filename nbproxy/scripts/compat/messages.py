@@ -2,69 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from email.utils import formatdate, mktime_tz, parsedate_tz
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from nbproxy.model import url as urls
-from nbproxy.model.headers import Headers
+from nbproxy.model.cookies import CookieAttrs
 from nbproxy.model.message import Request as RealRequest
 from nbproxy.model.message import Response as RealResponse
+from nbproxy.scripts.compat.dictionaries import Headers, LiveHeaders, MultiDictView
 from nbproxy.scripts.compat.streams import Generated
 from nbproxy.scripts.compat.tolerant import TolerantBytes, unescape
 from nbproxy.scripts.compat.views import View
 from nbproxy.scripts.eras import Era
 
-
-class LiveHeaders(Headers):
-    """The headers of a message, always those it has now, with what older releases offered."""
-
-    __slots__ = ("_message",)
-
-    _message: Any
-
-    @property
-    def fields(self) -> Any:
-        """The pairs of bytes."""
-        return self._message.headers.fields
-
-    @fields.setter
-    def fields(self, value: Any) -> None:
-        self._message.headers.fields = tuple((bytes(n), bytes(v)) for n, v in value)
-
-    @classmethod
-    def of(cls, message: Any) -> Self:
-        """The headers of this message."""
-        self = cls.__new__(cls)
-        self._message = message
-        return self
-
-    def copy(self) -> Any:
-        """An independent copy."""
-        return Headers.from_wire(self.fields)
-
-    def get_state(self) -> Any:
-        """The pairs."""
-        return self.fields
-
-    def set_state(self, state: Any) -> None:
-        """Replace all pairs."""
-        self.fields = state
-
-    def replace(self, pattern: Any, repl: Any, flags: int = 0, count: int = 0) -> int:
-        """Replace by a regular expression in whole lines `name: value`; gives the count."""
-        expression = re.compile(unescape(pattern), flags)
-        replacement, total, fields = unescape(repl), 0, []
-        for name, value in self.fields:
-            line, made = expression.subn(replacement, name + b": " + value, count=count)
-            new_name, colon, new_value = line.partition(b": ")
-            if made and colon:
-                total += made
-                name, value = new_name, new_value  # noqa: PLW2901 - the pair as it shall be
-            fields.append((name, value))
-        self.fields = fields
-        return total
+_SINCE_18: Final = "since mitmproxy 0.18 it is `{}`"
+_HINTS: Final = {
+    "httpversion": 'since mitmproxy 0.14 it is `http_version`, such as "HTTP/1.1"',
+    "get_decoded_content": "since mitmproxy 0.18 `content` is decoded; `raw_content` is not",
+    "get_cookies": _SINCE_18.format("cookies"),
+    "set_cookies": _SINCE_18.format("cookies"),
+    "get_content_type": _SINCE_18.format('headers.get("content-type")'),
+}
 
 
 class Message(View):
@@ -72,9 +33,11 @@ class Message(View):
 
     @property
     def headers(self) -> Headers:
-        """The fields of the head."""
-        own: Headers = self._real.headers
-        return own if self._era >= Era.G else LiveHeaders.of(self._real)
+        """The fields of the head; assign to replace them."""
+        headers: LiveHeaders | None = self.__dict__.get("_headers")
+        if headers is None:
+            headers = self.__dict__["_headers"] = LiveHeaders.of(self._real)
+        return headers
 
     @headers.setter
     def headers(self, value: Any) -> None:
@@ -131,16 +94,33 @@ class Message(View):
             made, total = _subn(pattern, repl, content, flags, count)
             if total:
                 self._real.content = made
-        return total + LiveHeaders.of(self._real).replace(pattern, repl, flags, count)
+        return total + self.headers.replace(pattern, repl, flags, count)
 
 
 class Request(Message):
     """`http.Request`, until 6 `http.HTTPRequest`."""
 
+    shown = "a request"
+    hints: ClassVar = {
+        **_HINTS,
+        "get_url": "since mitmproxy 0.11 it is `url`",
+        "set_url": "since mitmproxy 0.11 assign to `url`",
+        "get_query": _SINCE_18.format("query"),
+        "set_query": _SINCE_18.format("query"),
+        "get_form_urlencoded": _SINCE_18.format("urlencoded_form"),
+        "set_form_urlencoded": _SINCE_18.format("urlencoded_form"),
+        "get_form_multipart": _SINCE_18.format("multipart_form"),
+        "get_form": _SINCE_18.format("urlencoded_form"),
+        "get_path_components": _SINCE_18.format("path_components"),
+        "set_path_components": _SINCE_18.format("path_components"),
+        "form_in": "since mitmproxy 0.14 it is `first_line_format`",
+        "form_out": "since mitmproxy 0.14 it is `first_line_format`",
+        "update_host_header": "since mitmproxy 0.14 assigning to `host` does it",
+        "reply": "assign a response to `flow.response`",
+    }
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        own = _request_of(*args, **kwargs)
-        object.__setattr__(self, "_real", own)
-        object.__setattr__(self, "_era", Era.H)
+        self._adopt(_request_of(*args, **kwargs))
 
     @classmethod
     def make(
@@ -151,17 +131,23 @@ class Request(Message):
         headers: Any = (),
     ) -> Self:
         """A request from scratch."""
-        return cls.of(RealRequest.make(method, url, content, headers), Era.H)
+        return cls.of(RealRequest.make(method, url, content, headers), cls.era)
+
+    stickycookie = stickyauth = False
 
     @property
     def host(self) -> str:
-        """Where it goes."""
-        return str(self._real.host)
+        """Where it goes; in 0.18 an international name as people write it."""
+        host = str(self._real.host)
+        if self._era is Era.D and "xn--" in host:
+            with contextlib.suppress(UnicodeError):
+                return host.encode("ascii").decode("idna")
+        return host
 
     @host.setter
     def host(self, value: Any) -> None:
         own = self._real
-        own.host = value.decode("idna") if isinstance(value, bytes) else value
+        own.host = value.decode("ascii", "surrogateescape") if isinstance(value, bytes) else value
         if self._era <= Era.G and "host" in own.headers:
             own.headers["host"] = urls.hostport("", own.host, 0).removesuffix(":0")
 
@@ -180,8 +166,8 @@ class Request(Message):
 
     @property
     def method(self) -> str:
-        """The method."""
-        return str(self._real.method)
+        """The method, in capitals."""
+        return str(self._real.method).upper()
 
     @method.setter
     def method(self, value: Any) -> None:
@@ -197,6 +183,28 @@ class Request(Message):
         self._real.path = _text(value)
 
     @property
+    def url(self) -> str:
+        """Where it goes, as a URL; of a CONNECT host and port."""
+        own = self._real
+        if own.first_line_format == "authority":
+            return f"{own.host}:{own.port}"
+        return str(own.url)
+
+    @url.setter
+    def url(self, value: Any) -> None:
+        self._real.url = _text(value)
+
+    @property
+    def pretty_host(self) -> str:
+        """The host by the Host field; until 2.0 only if that names the same port."""
+        return named_host(self._real) if self._era <= Era.E else str(self._real.pretty_host)
+
+    @property
+    def is_http3(self) -> bool:
+        """Never true: HTTP/3 does not come here."""
+        return str(self._real.http_version) == "HTTP/3"
+
+    @property
     def scheme(self) -> str:
         """Such as "https"."""
         return str(self._real.scheme)
@@ -204,6 +212,42 @@ class Request(Message):
     @scheme.setter
     def scheme(self, value: Any) -> None:
         self._real.scheme = _text(value)
+
+    @property
+    def query(self) -> MultiDictView:
+        """The parameters in the URL."""
+        return MultiDictView.of(self._real, "query")
+
+    @query.setter
+    def query(self, value: Any) -> None:
+        self._real.query = value
+
+    @property
+    def cookies(self) -> MultiDictView:
+        """The cookies."""
+        return MultiDictView.of(self._real, "cookies")
+
+    @cookies.setter
+    def cookies(self, value: Any) -> None:
+        self._real.cookies = value
+
+    @property
+    def urlencoded_form(self) -> MultiDictView:
+        """The fields of an urlencoded form; empty for other bodies."""
+        return MultiDictView.of(self._real, "urlencoded_form")
+
+    @urlencoded_form.setter
+    def urlencoded_form(self, value: Any) -> None:
+        self._real.urlencoded_form = value
+
+    @property
+    def multipart_form(self) -> MultiDictView:
+        """The fields of a multipart form, as bytes; empty for other bodies."""
+        return MultiDictView.of(self._real, "multipart_form")
+
+    @multipart_form.setter
+    def multipart_form(self, value: Any) -> None:
+        self._real.multipart_form = value
 
     @property
     def first_line_format(self) -> str:
@@ -236,15 +280,41 @@ class Request(Message):
 class Response(Message):
     """`http.Response`, until 6 `http.HTTPResponse`."""
 
+    shown = "a response"
+    hints: ClassVar = {
+        **_HINTS,
+        "code": "since mitmproxy 0.14 it is `status_code`",
+        "msg": "since mitmproxy 0.14 it is `reason`",
+        "cert": "it is `flow.server_conn.cert`",
+        "get_cert": "it is `flow.server_conn.cert`",
+    }
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        own = _response_of(*args, **kwargs)
-        object.__setattr__(self, "_real", own)
-        object.__setattr__(self, "_era", Era.H)
+        self._adopt(_response_of(*args, **kwargs))
 
     @classmethod
     def make(cls, status_code: int = 200, content: bytes | str = b"", headers: Any = ()) -> Self:
         """A response from scratch."""
-        return cls.of(RealResponse.make(status_code, content, headers), Era.H)
+        if cls.era <= Era.E and isinstance(headers, dict):  # they were taken as keywords
+            headers = {_text(name).replace("_", "-"): value for name, value in headers.items()}
+        return cls.of(RealResponse.make(status_code, content, headers), cls.era)
+
+    @property
+    def cookies(self) -> MultiDictView:
+        """The cookies: of each its value and attributes, a tuple with these names."""
+        view = self._real.cookies
+
+        def get() -> list[tuple[str, CookieValue]]:
+            return [(name, CookieValue(*value)) for name, value in view.fields]
+
+        def put(fields: Any) -> None:
+            view.fields = [(name, _cookie(value)) for name, value in fields]
+
+        return MultiDictView(get, put)
+
+    @cookies.setter
+    def cookies(self, value: Any) -> None:
+        self.cookies.fields = value.items() if hasattr(value, "items") else value
 
     @property
     def reason(self) -> str:
@@ -265,13 +335,16 @@ class Response(Message):
         self._real._replayed = bool(value)  # noqa: SLF001 - kept there, for all views
 
     def refresh(self, now: float | None = None) -> None:
-        """Move Date, Expires and Last-Modified on by the age of the response."""
+        """Move Date, Expires, Last-Modified and what cookies expire at on by the response's age."""
         own = self._real
         delta = (time.time() if now is None else now) - own.timestamp_start
         for name in ("date", "expires", "last-modified"):
-            parsed = parsedate_tz(own.headers.get(name, ""))
-            if parsed is not None:
-                own.headers[name] = formatdate(mktime_tz(parsed) + delta, usegmt=True)
+            if name in own.headers:
+                own.headers[name] = _later(own.headers[name], delta)
+        lines = own.headers.get_all("set-cookie")
+        moved = [_EXPIRES.sub(lambda m: m[1] + _later(m[2], delta), line) for line in lines]
+        if moved != lines:
+            own.headers.set_all("set-cookie", moved)
 
 
 class OldWebSocketMessage:
@@ -307,6 +380,41 @@ class OldWebSocketMessage:
             object.__setattr__(self, name, value)
         else:
             setattr(self._message, name, value)
+
+
+_EXPIRES: Final = re.compile(r"(;\s*expires=)([^;]*)", re.IGNORECASE)
+
+
+def _later(date: str, seconds: float) -> str:
+    """A date so much later; what is no date stays."""
+    parsed = parsedate_tz(date)
+    return date if parsed is None else formatdate(mktime_tz(parsed) + seconds, usegmt=True)
+
+
+class CookieValue(NamedTuple):
+    """The value of a Set-Cookie field, and its attributes."""
+
+    value: str
+    attrs: CookieAttrs
+
+
+def _cookie(value: Any) -> tuple[str, CookieAttrs]:
+    """Value and attributes as a cookie is assigned them."""
+    content, attributes = value
+    if isinstance(attributes, CookieAttrs):
+        return content, attributes
+    return content, CookieAttrs(getattr(attributes, "fields", attributes))
+
+
+def named_host(request: RealRequest) -> str:
+    """The host by the Host field if that names the request's port, as from 0.17 to 5.2."""
+    try:
+        host, port = urls.parse_authority(request.host_header or "")
+    except ValueError:
+        return request.host
+    if port is None:
+        port = urls.default_port(request.scheme)
+    return host if port in {request.port, None} else request.host
 
 
 def version_text(value: Any) -> str:

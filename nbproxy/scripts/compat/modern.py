@@ -8,78 +8,50 @@ above all, is made for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from nbproxy.errors import FilterError
 from nbproxy.filters import parse as parse_filter
+from nbproxy.hooks import HOOKS
 from nbproxy.model import url as urls
 from nbproxy.model.cookies import CookieAttrs
-from nbproxy.model.flow import Error, HTTPFlow
-from nbproxy.model.headers import Headers
-from nbproxy.model.multidict import MultiDict, MultiDictView
 from nbproxy.model.reasons import REASONS
 from nbproxy.scripts import marks, settings
-from nbproxy.scripts.compat import contentviews, dumps, flows, strings, wsgi
-from nbproxy.scripts.compat.master import Master, Services, addon_name, context_module
+from nbproxy.scripts.compat import (
+    codings,
+    contentviews,
+    dumps,
+    flows,
+    layers,
+    relays,
+    strings,
+    wsgi,
+)
+from nbproxy.scripts.compat.connections import ConnectionState, ServerSpec, TlsData
+from nbproxy.scripts.compat.dictionaries import (
+    Headers,
+    ImmutableMultiDict,
+    MultiDict,
+    MultiDictView,
+)
+from nbproxy.scripts.compat.exceptions import EXCEPTIONS
+from nbproxy.scripts.compat.master import (
+    LogApi,
+    Master,
+    Services,
+    addon_name,
+    context_module,
+)
+from nbproxy.scripts.compat.programs import BaseThread, Serializable, programs
 from nbproxy.scripts.eras import Era
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from nbproxy.model.flow import HTTPFlow
+
     Members = dict[str, Any]
-
-# -- exceptions
-
-_TREE: Final = {
-    "MitmproxyException": "Exception",
-    "ProxyException": "MitmproxyException",
-    "ProtocolException": "ProxyException",
-    "HttpException": "MitmproxyException",
-    "HttpSyntaxException": "HttpException",
-    "HttpReadDisconnect": "HttpException",
-    "HttpProtocolException": "ProtocolException",
-    "Http2ProtocolException": "ProtocolException",
-    "Http2ZombieException": "ProtocolException",
-    "ServerException": "ProxyException",
-    "Socks5ProtocolException": "ProtocolException",
-    "TlsException": "MitmproxyException",
-    "TlsProtocolException": "ProtocolException",
-    "ClientHandshakeException": "TlsProtocolException",
-    "InvalidServerCertificate": "TlsProtocolException",
-    "InvalidCertificateException": "TlsException",
-    "TcpException": "MitmproxyException",
-    "TcpDisconnect": "TcpException",
-    "TcpReadIncomplete": "TcpException",
-    "TcpTimeout": "TcpException",
-    "NetlibException": "MitmproxyException",
-    "ContentViewException": "ProxyException",
-    "ReplayException": "ProxyException",
-    "ScriptException": "ProxyException",
-    "AddonManagerError": "MitmproxyException",
-    "AddonHalt": "MitmproxyException",
-    "TypeError": "MitmproxyException",
-    "Kill": "Exception",
-}
-
-
-def _exceptions() -> Members:
-    made: dict[str, type[Exception]] = {
-        "Exception": Exception,
-        "FlowReadException": dumps.FlowReadException,
-        "ControlException": flows.ControlException,
-        "OptionsError": settings.OptionsError,
-        "CommandError": settings.CommandError,
-    }
-    for name, parent in _TREE.items():
-        made[name] = type(name, (made[parent],), {"__module__": "mitmproxy.exceptions"})
-    del made["Exception"]
-    return dict(made)
-
-
-_EXCEPTIONS: Final = _exceptions()
-
 
 # -- small classes
 
@@ -125,38 +97,9 @@ class Loader:
         self.master.commands.add(path, func)
 
 
-class ServerSpec(tuple[Any, ...]):
-    """Scheme and address of a server."""
-
-    __slots__ = ()
-
-    def __new__(cls, scheme: str, address: Any) -> Self:
-        """Two fields."""
-        return super().__new__(cls, (scheme, tuple(address)))
-
-    @property
-    def scheme(self) -> str:
-        """Such as "https"."""
-        return str(self[0])
-
-    @property
-    def address(self) -> Any:
-        """Host and port."""
-        return self[1]
-
-
 def _parse_server_spec(text: str) -> ServerSpec:
     scheme, host, port, _ = urls.parse(text if "://" in text else f"https://{text}")
     return ServerSpec(scheme, (host, port))
-
-
-class ConnectionState(Enum):
-    """Which ways of a connection are open."""
-
-    CLOSED = 0
-    CAN_READ = 1
-    CAN_WRITE = 2
-    OPEN = 3
 
 
 @dataclass
@@ -165,46 +108,6 @@ class ServerConnectionHookData:
 
     server: Any
     client: Any
-
-
-class _Layer:
-    """Stands in for a protocol layer: old scripts derive from these classes."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.args, self.kwargs = args, kwargs
-
-    def _establish_tls_with_client(self) -> None:
-        """Never called here."""
-
-    def __call__(self) -> None:
-        raise NotImplementedError(
-            f"{type(self).__name__}: nbproxy has no layers; to pass TLS through untouched set "
-            "data.ignore_connection = True in tls_clienthello, or the option ignore_hosts"
-        )
-
-
-def _layers(*names: str) -> Members:
-    return {name: type(name, (_Layer,), {"__doc__": f"Stands in for {name}."}) for name in names}
-
-
-_LAYERS: Final = _layers("Layer", "TlsLayer", "RawTCPLayer", "TCPLayer", "HttpLayer", "NextLayer")
-
-
-class TCPMessage:
-    """A piece of a TCP stream."""
-
-    def __init__(self, from_client: bool, content: bytes, timestamp: float = 0.0) -> None:
-        self.from_client, self.content, self.timestamp = from_client, content, timestamp
-
-
-class TCPFlow:
-    """A TCP stream."""
-
-    type = "tcp"
-
-    def __init__(self, client_conn: Any, server_conn: Any, live: Any = None) -> None:
-        self.client_conn, self.server_conn, self.live = client_conn, server_conn, live
-        self.messages: list[TCPMessage] = []
 
 
 class _Typed(str):
@@ -262,7 +165,7 @@ def _parse(era: Era) -> Callable[[str], Any]:
 
 def match(first: Any, second: Any) -> bool:
     """Whether a flow matches a filter, an expression, or None, which matches all; in any order."""
-    condition, flow = (second, first) if isinstance(first, flows.Flow) else (first, second)
+    condition, flow = (second, first) if isinstance(first, flows.View) else (first, second)
     if isinstance(condition, str):
         try:
             condition = parse_filter(condition, compat=True)
@@ -274,48 +177,39 @@ def match(first: Any, second: Any) -> bool:
 # -- the table
 
 
-class _Old:
-    """Refuses to be made: programs of their own used it, scripts inside a proxy cannot."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        raise NotImplementedError(
-            f"{type(self).__name__}: a script cannot start a proxy of its own here; "
-            "nbproxy.Proxy is one"
-        )
-
-
-def _programs(*names: str) -> Members:
-    return {name: type(name, (_Old,), {"__doc__": f"Stands in for {name}."}) for name in names}
-
-
 def _reply_names() -> Members:
     return {"Reply": flows.Reply, "DummyReply": flows.Reply, "handler": lambda f: f}
 
 
 def _http(era: Era) -> Members:
-    old = {
-        "HTTPFlow": flows.Flow,
-        "HTTPRequest": flows.Request,
-        "HTTPResponse": flows.Response,
-        "make_error_response": flows.make_error_response,
-    }
-    new = {
-        "HTTPFlow": flows.Flow,
-        "Request": flows.Request,
-        "Response": flows.Response,
+    flow, request = flows.Flow.bound(era), flows.Request.bound(era)
+    response = flows.Response.bound(era)
+    if era <= Era.F:
+        return {
+            "HTTPFlow": flow,
+            "HTTPRequest": request,
+            "HTTPResponse": response,
+            "make_error_response": flows.make_error_response,
+        }
+    return {
+        "HTTPFlow": flow,
+        "Request": request,
+        "Response": response,
         "Message": flows.Message,
         "Headers": Headers,
     }
-    return old if era <= Era.F else new
 
 
-def _connections() -> Members:
-    return {"ClientConnection": flows.Client, "ServerConnection": flows.Server}
+def _connections(s: Services) -> Members:
+    return {
+        "ClientConnection": flows.Client.bound(s.era),
+        "ServerConnection": flows.Server.bound(s.era),
+    }
 
 
 def _multidicts() -> Members:
     names = {"MultiDict": MultiDict, "MultiDictView": MultiDictView}
-    return {**names, "ImmutableMultiDict": MultiDict, "CookieAttrs": CookieAttrs}
+    return {**names, "ImmutableMultiDict": ImmutableMultiDict, "CookieAttrs": CookieAttrs}
 
 
 _RELEASE: Final = {Era.D: "0.18", Era.E: "2.0.2", Era.F: "6.0.2", Era.G: "8.1.1", Era.H: "12.2.3"}
@@ -332,6 +226,17 @@ def _version(era: Era) -> Members:
     }
 
 
+def _iterate(flow: Any) -> Any:
+    """The events of a flow that is over, with the flow."""
+    names = ["requestheaders", "request"]
+    if flow.response is not None:
+        names += ["responseheaders", "response"]
+    if flow.error is not None:
+        names.append("error")
+    for name in names:
+        yield name, flow
+
+
 def _status_codes() -> Members:
     return {"RESPONSES": dict(REASONS), **{_constant(r): c for c, r in REASONS.items()}}
 
@@ -344,11 +249,11 @@ def _flow_module(s: Services) -> Members:
     if s.era is Era.D:
         return {
             **_io(s),
-            **_programs("FlowMaster", "State"),
-            "Flow": flows.Flow,
-            "Error": Error,
+            **programs("FlowMaster", "State"),
+            "Flow": flows.Flow.bound(s.era),
+            "Error": flows.Error.bound(s.era),
         }
-    return {"Flow": flows.Flow, "Error": Error}
+    return {"Flow": flows.Flow.bound(s.era), "Error": flows.Error.bound(s.era)}
 
 
 def _io(s: Services) -> Members:
@@ -367,13 +272,13 @@ def _io(s: Services) -> Members:
 def _models(s: Services) -> Members:
     return {
         **_http(Era.D),
-        **_connections(),
+        **_connections(s),
         **_io(s),
         "Headers": Headers,
-        "Flow": flows.Flow,
-        "Error": Error,
-        "TCPFlow": TCPFlow,
-        "TCPMessage": TCPMessage,
+        "Flow": flows.Flow.bound(s.era),
+        "Error": flows.Error.bound(s.era),
+        **relays.of_tcp(s.era),
+        "FLOW_TYPES": {"http": flows.Flow.bound(s.era), "tcp": relays.TCPFlow.bound(s.era)},
         "decoded": _decoded,
     }
 
@@ -410,21 +315,15 @@ def _contentviews(s: Services) -> Members:
     }
 
 
-def _websocket(_: Services) -> Members:
-    from nbproxy.model import websocket  # noqa: PLC0415 - few scripts need it
-
-    names = {name: getattr(websocket, name) for name in ("WebSocketData", "WebSocketMessage")}
-    return {**names, "WebSocketFlow": flows.Flow}
-
-
 def _log(_: Services) -> Members:
     return {"LogEntry": LogEntry, "ALERT": ALERT, "log_tier": log_tier}
 
 
 def _tls(_: Services) -> Members:
     return {
-        "ClientHelloData": SimpleNamespace,
-        "TlsData": SimpleNamespace,
+        "ClientHelloData": TlsData,
+        "TlsData": TlsData,
+        "TlsStartData": TlsData,
         "ClientHello": SimpleNamespace,
     }
 
@@ -485,7 +384,7 @@ _TABLE: Final[dict[str, _Name]] = {
     "mitmproxy.ctx": _Name("DEFGH", _fixed()),
     "mitmproxy.version": _Name("DEFGH", lambda s: _version(s.era)),
     "mitmproxy.script": _Name("DEFGH", _script),
-    "mitmproxy.exceptions": _Name("DEFGH", _just(_EXCEPTIONS)),
+    "mitmproxy.exceptions": _Name("DEFGH", _just(EXCEPTIONS)),
     "mitmproxy.flow": _Name("DEFGH", _flow_module),
     "mitmproxy.flowfilter": _Name(
         "DEFGH", lambda s: {"parse": _parse(s.era), "match": match, "TFilter": object}
@@ -494,44 +393,49 @@ _TABLE: Final[dict[str, _Name]] = {
     "mitmproxy.contentviews.base": _Name("FGH", _contentviews),
     "mitmproxy.controller": _Name(
         "DEFG",
-        lambda _: {**_reply_names(), **_programs("Master", "Channel"), "LogEntry": LogEntry},
+        lambda _: {
+            **_reply_names(),
+            **programs("Master", "Channel"),
+            "Log": LogApi,
+            "LogEntry": LogEntry,
+        },
         "flow.kill(), flow.intercept() and flow.response",
     ),
     "mitmproxy.models": _Name("D", _models, "mitmproxy.http"),
-    "mitmproxy.protocol": _Name("D", _just(_LAYERS), "mitmproxy.proxy.layers"),
+    "mitmproxy.protocol": _Name("D", _just(layers.UNTIL_6), "mitmproxy.proxy.layers"),
     "mitmproxy.http": _Name("EFGH", lambda s: _http(s.era), "mitmproxy.models"),
     "mitmproxy.io": _Name("EFGH", _io, "mitmproxy.flow"),
-    "mitmproxy.tcp": _Name(
-        "EFGH", _fixed(TCPFlow=TCPFlow, TCPMessage=TCPMessage), "mitmproxy.models"
-    ),
-    "mitmproxy.websocket": _Name("EFGH", _websocket),
+    "mitmproxy.tcp": _Name("EFGH", lambda s: relays.of_tcp(s.era), "mitmproxy.models"),
+    "mitmproxy.websocket": _Name("EFGH", lambda s: relays.of_websocket(s.era)),
     "mitmproxy.log": _Name("EFGH", _log, "ctx.log"),
-    "mitmproxy.master": _Name("EFGH", lambda _: _programs("Master"), "ctx.master"),
-    "mitmproxy.options": _Name("DEFGH", lambda _: _programs("Options")),
+    "mitmproxy.master": _Name("EFGH", lambda _: programs("Master"), "ctx.master"),
+    "mitmproxy.options": _Name("DEFGH", lambda _: programs("Options")),
     "mitmproxy.addonmanager": _Name(
         "EFGH", lambda _: {"Loader": Loader, "AddonManager": object}, "start()"
     ),
     "mitmproxy.certs": _Name(
         "EFGH",
-        lambda s: {("SSLCert" if s.era is Era.E else "Cert"): flows.Certificate},
+        lambda s: {"SSLCert" if s.era is Era.E else "Cert": flows.Certificate.bound(s.era)},
         "netlib.certutils",
     ),
-    "mitmproxy.connections": _Name("EF", lambda _: _connections(), "mitmproxy.connection"),
+    "mitmproxy.connections": _Name("EF", _connections, "mitmproxy.connection"),
     "mitmproxy.connection": _Name(
         "GH",
-        _fixed(
-            Client=flows.Client,
-            Server=flows.Server,
-            Connection=flows.Connection,
-            ConnectionState=ConnectionState,
-            Address=tuple,
-        ),
+        lambda s: {
+            "Client": flows.Client.bound(s.era),
+            "Server": flows.Server.bound(s.era),
+            "Connection": flows.Connection,
+            "ConnectionState": ConnectionState,
+            "Address": tuple,
+        },
         "mitmproxy.connections",
     ),
     "mitmproxy.command": _Name(
         "FGH", _fixed(command=command, argument=argument), "a function of the script"
     ),
     "mitmproxy.types": _Name("EFGH", _just(_TYPES)),
+    "mitmproxy.types.serializable": _Name("E", _fixed(Serializable=Serializable)),
+    "mitmproxy.types.basethread": _Name("E", _fixed(BaseThread=BaseThread)),
     "mitmproxy.types.multidict": _Name(
         "E", lambda _: _multidicts(), "mitmproxy.coretypes.multidict"
     ),
@@ -545,6 +449,15 @@ _TABLE: Final[dict[str, _Name]] = {
         lambda s: {"Headers": Headers} if s.era <= Era.F else {},
         "mitmproxy.http",
     ),
+    "mitmproxy.net.http.encoding": _Name("EF", _just(codings.ENCODING), "mitmproxy.net.encoding"),
+    "mitmproxy.net.encoding": _Name("GH", _just(codings.ENCODING), "mitmproxy.net.http.encoding"),
+    "mitmproxy.io.tnetstring": _Name(
+        "FGH", _just(codings.TNETSTRING), "mitmproxy.contrib.tnetstring"
+    ),
+    "mitmproxy.contrib": _Name("DE", _fixed()),
+    "mitmproxy.contrib.tnetstring": _Name(
+        "DE", _just(codings.TNETSTRING), "mitmproxy.io.tnetstring"
+    ),
     "mitmproxy.net.http.headers": _Name("EFGH", _fixed(Headers=Headers), "mitmproxy.http"),
     "mitmproxy.net.http.cookies": _Name("EFGH", _just(strings.COOKIES), "netlib.http.cookies"),
     "mitmproxy.net.http.status_codes": _Name("EFGH", lambda _: _status_codes()),
@@ -556,11 +469,11 @@ _TABLE: Final[dict[str, _Name]] = {
     "mitmproxy.utils.strutils": _Name("EFGH", _just(strings.STRUTILS), "netlib.strutils"),
     "mitmproxy.utils.human": _Name("EFGH", _just(strings.HUMAN), "netlib.human"),
     "mitmproxy.utils.emoji": _Name("GH", _fixed(emoji={}), "text"),
-    "mitmproxy.proxy": _Name("DEFGH", lambda _: _programs("ProxyServer", "ProxyConfig")),
-    "mitmproxy.proxy.server": _Name("DEFGH", lambda _: _programs("ProxyServer")),
-    "mitmproxy.proxy.protocol": _Name("EF", _just(_LAYERS), "mitmproxy.proxy.layers"),
-    "mitmproxy.proxy.layer": _Name("GH", _just(_LAYERS), "mitmproxy.proxy.protocol"),
-    "mitmproxy.proxy.layers": _Name("GH", _just(_LAYERS), "mitmproxy.proxy.protocol"),
+    "mitmproxy.proxy": _Name("DEFGH", lambda _: programs("ProxyServer", "ProxyConfig")),
+    "mitmproxy.proxy.server": _Name("DEFGH", lambda _: programs("ProxyServer")),
+    "mitmproxy.proxy.protocol": _Name("EF", _just(layers.UNTIL_6), "mitmproxy.proxy.layers"),
+    "mitmproxy.proxy.layer": _Name("GH", _just(layers.SINCE_7), "mitmproxy.proxy.protocol"),
+    "mitmproxy.proxy.layers": _Name("GH", _just(layers.SINCE_7), "mitmproxy.proxy.protocol"),
     "mitmproxy.proxy.server_hooks": _Name(
         "GH", _fixed(ServerConnectionHookData=ServerConnectionHookData)
     ),
@@ -573,14 +486,19 @@ _TABLE: Final[dict[str, _Name]] = {
     ),
     "mitmproxy.addons.export": _Name("EFGH", _export),
     "mitmproxy.hooks": _Name("GH", _fixed(Hook=object), "functions named like events"),
-    "mitmproxy.eventsequence": _Name("EFGH", _fixed(), "mitmproxy.events"),
+    "mitmproxy.events": _Name(
+        "E", lambda _: {"Events": frozenset(HOOKS), "event_sequence": _iterate}
+    ),
+    "mitmproxy.eventsequence": _Name(
+        "EFGH", lambda _: {"Events": frozenset(HOOKS), "iterate": _iterate}, "mitmproxy.events"
+    ),
     "mitmproxy.tls": _Name("GH", _tls, "mitmproxy.proxy.protocol"),
     # nbproxy speaks neither; a script that cares for HTTP as well loads all the same
     "mitmproxy.dns": _Name(
         "GH",
-        lambda _: {**_programs(*_DNS), "types": SimpleNamespace(), "classes": SimpleNamespace()},
+        lambda _: {**programs(*_DNS), "types": SimpleNamespace(), "classes": SimpleNamespace()},
     ),
-    "mitmproxy.udp": _Name("H", lambda _: _programs("UDPFlow", "UDPMessage")),
+    "mitmproxy.udp": _Name("H", lambda _: programs("UDPFlow", "UDPMessage")),
     "netlib": _Name("D", _fixed(), "mitmproxy.net"),
     "netlib.strutils": _Name("D", _just(strings.STRUTILS), "mitmproxy.utils.strutils"),
     "netlib.human": _Name("D", _just(strings.HUMAN), "mitmproxy.utils.human"),
@@ -591,8 +509,13 @@ _TABLE: Final[dict[str, _Name]] = {
     "netlib.http.status_codes": _Name("D", lambda _: _status_codes()),
     "netlib.multidict": _Name("D", lambda _: _multidicts(), "mitmproxy.coretypes.multidict"),
     "netlib.tcp": _Name("D", _fixed(Address=flows.Address), "plain tuples"),
-    "netlib.certutils": _Name("D", _fixed(SSLCert=flows.Certificate), "mitmproxy.certs"),
-    "netlib.exceptions": _Name("D", _just(_EXCEPTIONS), "mitmproxy.exceptions"),
+    "netlib.certutils": _Name(
+        "D", lambda s: {"SSLCert": flows.Certificate.bound(s.era)}, "mitmproxy.certs"
+    ),
+    "netlib.encoding": _Name("D", _just(codings.ENCODING), "mitmproxy.net.http.encoding"),
+    "netlib.wsgi": _Name("D", _fixed(WSGIAdaptor=wsgi.WSGIAdaptor), "mitmproxy.addons.wsgiapp"),
+    "netlib.basethread": _Name("D", _fixed(BaseThread=BaseThread), "mitmproxy.types.basethread"),
+    "netlib.exceptions": _Name("D", _just(EXCEPTIONS), "mitmproxy.exceptions"),
 }
 
 # Single names that moved: (module, name) -> what to use, for the message.
@@ -652,9 +575,20 @@ def _near(era: Era, module: str, attribute: str) -> str:
     return f"; there are: {', '.join(known)}" if known else ""
 
 
+def layer(era: Era, value: Any) -> Any:
+    """What `next_layer` is called with when a client has connected, or begins TLS."""
+
+    def show(connection: Any) -> Any:
+        return flows.view(era, connection)
+
+    if era >= Era.G:
+        return layers.NextLayer(value, show)
+    return layers.layer_of(value, era, show, EXCEPTIONS["TlsProtocolException"])
+
+
 def loader_for(services: Services) -> Loader:
     """What a script's `load` gets."""
     return Loader(Master(services))
 
 
-__all__ = ["Loader", "LogEntry", "addon_name", "loader_for", "missing", "modules"]
+__all__ = ["Loader", "LogEntry", "addon_name", "layer", "loader_for", "missing", "modules"]

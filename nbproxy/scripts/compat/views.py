@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import sys
 import uuid
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+
+from nbproxy.scripts.eras import Era
 
 if TYPE_CHECKING:
-    from nbproxy.scripts.eras import Era
+    from collections.abc import Mapping
 
-# By class and era: the attribute of real objects that has the view.
+# By class and era: the attribute of real objects that has the view, and the era's own class.
 _slots: dict[tuple[type, Era], str] = {}
+_bound: dict[tuple[type, Era], Any] = {}
 
 _NAMESPACE: Final = uuid.uuid4()  # ids of ours are numbers, counted anew in each process
 
@@ -30,9 +33,42 @@ def text_id(number: object) -> str:
     return str(uuid.uuid5(_NAMESPACE, str(number)))
 
 
-class View:
-    """Passes through what its class does not translate."""
+class Dated:
+    """What has a class for each era, which knows its era; all are subclasses of one.
 
+    Attributes:
+        era: The era that objects are made for.
+    """
+
+    era: ClassVar[Era] = Era.H
+    plain: ClassVar[type]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "plain" not in cls.__dict__:
+            cls.plain = cls
+
+    @classmethod
+    def bound(cls, era: Era) -> type[Self]:
+        """The class of an era; the same one each time."""
+        plain = cls.plain
+        found = _bound.get((plain, era))
+        if found is None:
+            names = {"era": era, "plain": plain, "__module__": plain.__module__}
+            found = _bound[plain, era] = type(plain.__name__, (plain,), names)
+        return found
+
+
+class View(Dated):
+    """Passes through what its class does not translate.
+
+    Attributes:
+        shown: What it is called in messages.
+        hints: What to use in the place of names that other eras had.
+    """
+
+    shown: ClassVar[str] = "this object"
+    hints: ClassVar[Mapping[str, str]] = {}
     _real: Any
     _era: Era
 
@@ -51,13 +87,22 @@ class View:
         """The attribute of a real object that has its view of this class and era."""
         slot = _slots.get((cls, era))
         if slot is None:
-            slot = f"_view_{cls.__module__}.{cls.__qualname__}_{era}"
+            plain = cls.plain
+            slot = f"_view_{plain.__module__}.{plain.__qualname__}_{era}"
             slot = _slots[cls, era] = sys.intern(slot)
         return slot
 
+    def _adopt(self, value: Any) -> None:
+        """Be the view of a real object that was just made for it."""
+        space = self.__dict__
+        space["_real"] = value
+        space["_era"] = self.era
+        value.__dict__[self.slot(self.era)] = self
+
     @classmethod
     def _make(cls, value: Any, era: Era) -> Self:
-        self = cls.__new__(cls)
+        kind = cls.bound(era)
+        self = kind.__new__(kind)
         space = self.__dict__  # past our own `__setattr__`
         space["_real"] = value
         space["_era"] = era
@@ -69,6 +114,11 @@ class View:
         own = getattr(type(self), name, None)
         if isinstance(own, property) and own.fget is not None:
             return own.fget(self)  # it has raised AttributeError; that is the one to be seen
+        hint = self.hints.get(name)
+        if hint is not None:
+            raise AttributeError(
+                f"{self.shown} of {self._era.label} has no attribute {name!r}: {hint}"
+            )
         return getattr(self._real, name)
 
     def __setattr__(self, name: str, value: Any) -> None:

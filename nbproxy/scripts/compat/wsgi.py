@@ -212,3 +212,14 @@ class Registry:
             if matches(own, host, port):
                 return app
         return None
+
+
+class WSGIAdaptor:
+    """`netlib.wsgi.WSGIAdaptor`: the application; `context.app_registry.add` takes it as well."""
+
+    def __init__(self, app: Any, domain: str, port: int, sversion: str = "") -> None:
+        self.app, self.domain, self.port, self.sversion = app, domain, port, sversion
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Ask the application."""
+        return self.app(environ, start_response)

@@ -19,7 +19,7 @@ import types
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from nbproxy.handlers import reports
+from nbproxy.handlers import noting, reports
 from nbproxy.handlers.threads import Threads
 from nbproxy.model.flow import Error
 
@@ -46,6 +46,7 @@ class Caller:
         guard: Is told when handler code runs on the proxy's thread, or None.
         slow_s: A handler that holds the proxy up for longer gets a hint; 0 for never.
         threads: Where concurrent handlers run.
+        notes_changes: Whether flows get notes of what handlers change, see `noting`.
     """
 
     def __init__(self, reporter: Reporter, slow_s: float, limit: int) -> None:
@@ -53,6 +54,7 @@ class Caller:
         self.slow_s = slow_s
         self.threads = Threads(limit)
         self.guard: Guard | None = None
+        self.notes_changes = False
 
     def run(self, handlers: Sequence[Handler], argument: Any) -> Awaitable[None] | None:
         """Call the handlers of one hook in order.
@@ -91,6 +93,7 @@ class Caller:
     # -- the three kinds
 
     def _call(self, handler: Handler, argument: Any) -> None:
+        before = noting.look(argument) if self.notes_changes and handler.of_flow else None
         began = perf_counter()
         result = failure = None
         try:
@@ -103,6 +106,8 @@ class Caller:
             failure = exc
         spent = perf_counter() - began  # without the time that telling of a failure takes
         handler.spent(spent)
+        if before is not None:
+            noting.note(argument, before, handler.name)
         if failure is not None:
             self._failed(handler, failure, argument)
         if spent > self.slow_s > 0 and "slow" not in handler.hinted:
@@ -113,6 +118,7 @@ class Caller:
     async def _call_async(self, handler: Handler, argument: Any) -> None:
         task = asyncio.current_task()
         cancels = task.cancelling() if task is not None else 0
+        before = noting.look(argument) if self.notes_changes and handler.of_flow else None
         began = perf_counter()
         result = failure = None
         try:
@@ -127,6 +133,8 @@ class Caller:
             failure = exc
         finally:
             handler.spent(perf_counter() - began)
+            if before is not None:
+                noting.note(argument, before, handler.name)
         if failure is not None:
             self._failed(handler, failure, argument)
         if task is not None and task.cancelling() > cancels:
@@ -138,6 +146,7 @@ class Caller:
         outcome: list[Any] = []
         args = (argument,) if handler.takes_argument else ()
         run = handler.context.copy().run
+        before = noting.look(argument) if self.notes_changes and handler.of_flow else None
         job = self.threads.submit(functools.partial(_measure, outcome, run, handler.function, args))
         # by callback, so that a call is counted also if its flow no longer waits for it
         job.future.add_done_callback(lambda _: self._ended(handler, outcome, argument))
@@ -146,6 +155,8 @@ class Caller:
         except asyncio.CancelledError:
             job.abandoned = True
             raise
+        if before is not None:
+            noting.note(argument, before, handler.name)
 
     def _ended(self, handler: Handler, outcome: list[Any], argument: Any) -> None:
         if not outcome:

@@ -149,6 +149,7 @@ class Registry:
         source: Source,
         context: Context | None = None,
         concurrent: bool = False,
+        first: bool = False,
     ) -> Handler:
         """Append a handler whatever else is registered; for addons and scripts.
 
@@ -159,6 +160,7 @@ class Registry:
             source: Where it comes from; `remove` takes it.
             context: It runs in copies of it; by default the context of this call.
             concurrent: Run it in a thread, as if it were marked.
+            first: Let it run before all that are registered now, instead of after them.
 
         Raises:
             ValueError: As `on`.
@@ -169,6 +171,8 @@ class Registry:
         check_function(function, name)
         handler = self._new(name, function, condition, source, context, concurrent=concurrent)
         with self._lock:
+            if first:
+                handler.number = min(0, *self._handlers) - 1 if self._handlers else -1
             self._insert(handler)
         return handler
 
@@ -276,6 +280,15 @@ class Registry:
     @reporter.setter
     def reporter(self, value: Reporter) -> None:
         self._caller.reporter = value
+
+    @property
+    def notes_changes(self) -> bool:
+        """Whether flows get notes of what handlers change: `nbproxy.handlers.noting`."""
+        return self._caller.notes_changes
+
+    @notes_changes.setter
+    def notes_changes(self, value: bool) -> None:
+        self._caller.notes_changes = value
 
     @property
     def guard(self) -> Guard | None:

@@ -147,7 +147,10 @@ class LeafCertificates:
             .add_extension(x509.SubjectAlternativeName(general), critical=not list(subject))
         )
         leaf_pem = signed.public_bytes(serialization.Encoding.PEM)
-        context = self._context(self._key_pem + leaf_pem + self.ca.chain_pem)
+        # a root may be left out (RFC 8446, 4.4.2); Chromium can be told to trust one that is sent
+        anchor_pem = self.ca.anchor.public_bytes(serialization.Encoding.PEM)
+        root_pem = b"" if anchor_pem in self.ca.chain_pem else anchor_pem
+        context = self._context(self._key_pem + leaf_pem + self.ca.chain_pem + root_pem)
         certificate = Certificate(signed.public_bytes(serialization.Encoding.DER))
         return Leaf(context, certificate, tuple(str(name) for name in names))
 

@@ -1,0 +1,212 @@
+"""What the buttons of the inspector do: to flows, to held flows, and to the notebook.
+
+Each is a command (`nbproxy.notebook.widgets.commands`) and runs on the inspector's thread. What
+takes the proxy's time, sending a request again, is handed to it and not waited for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from nbproxy import filters, formats
+from nbproxy.notebook.shown import path_text, plain
+from nbproxy.notebook.widgets import bodies, newcell
+from nbproxy.notebook.widgets.detail import Eyes, describe
+from nbproxy.notebook.widgets.editing import Editing, answer
+from nbproxy.replaying import prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nbproxy.holding import Held
+    from nbproxy.model.flow import HTTPFlow
+    from nbproxy.model.message import Message
+    from nbproxy.notebook.widgets.commands import Commands
+    from nbproxy.proxy import Proxy
+    from nbproxy.store.view import Flows
+
+#: How many flows are sent again, or marked, at a time.
+MOST: Final = 1000
+
+_SHOWN_HELD: Final = 100
+
+
+class Actions:
+    """The commands about flows.
+
+    Args:
+        flows: The flows that are looked at.
+        proxy: Which sends again and holds.
+    """
+
+    def __init__(self, flows: Flows, proxy: Proxy) -> None:
+        self._flows = flows
+        self._proxy = proxy
+        self._editing = Editing()
+
+    def register(self, commands: Commands) -> None:
+        """Put them into a table."""
+        for run in (
+            *(self.detail, self.body, self.editable, self.curl, self.url, self.code),
+            *(self.replay, self.send, self.mark, self.comment, self.save, self.remove),
+            *(self.intercept, self.resume, self.resume_all, self.kill, self.edit, self.answer),
+        ):
+            commands.add(run.__name__, run)
+
+    def state(self) -> dict[str, Any]:
+        """What there is to know besides flows: where the proxy listens, what it holds."""
+        proxy = self._proxy
+        running = proxy.running
+        intercepts = proxy.intercepts
+        return {
+            "listening": running,
+            "url": proxy.url if running else "",
+            "can_intercept": running,
+            "intercept": ", ".join(rule.filter or "~all" for rule in intercepts.rules)[:200],
+            "held": [_held(each) for each in intercepts.held[:_SHOWN_HELD]],
+        }
+
+    def _flow(self, number: int) -> HTTPFlow:
+        """A flow by id; of the inspected ones, or one that is held by the proxy."""
+        flow = self._flows.store.get(int(number))
+        if flow is None:
+            raise KeyError(f"flow {number} is not there any more")
+        return flow
+
+    def _some(self, numbers: Sequence[int]) -> list[HTTPFlow]:
+        return [self._flow(number) for number in list(numbers)[:MOST]]
+
+    def _message(self, number: int, side: str) -> Message:
+        flow = self._flow(number)
+        message = flow.request if side == "request" else flow.response
+        if message is None:
+            raise ValueError(f"flow {number} has no response")
+        return message
+
+    # -- looking
+
+    def detail(self, flow: int, *, reveal: bool = False) -> dict[str, Any]:
+        """All about a flow but its bodies."""
+        return describe(self._flow(flow), Eyes(bool(reveal)))
+
+    def body(
+        self, flow: int, side: str, view: str, offset: int = 0, *, reveal: bool = False
+    ) -> dict[str, Any]:
+        """A part of a body."""
+        return bodies.render(self._message(flow, side), view, int(offset), reveal=bool(reveal))
+
+    def editable(self, flow: int, side: str) -> dict[str, Any]:
+        """A message as text for the editor."""
+        return self._editing.editable(self._message(flow, side))
+
+    # -- taking away
+
+    def curl(self, flow: int) -> str:
+        """The request as a command, for the clipboard: with its secrets."""
+        return formats.curl_command(self._flow(flow))
+
+    def url(self, flow: int) -> str:
+        """The request's URL, for the clipboard."""
+        return self._flow(flow).request.url
+
+    def code(self, flow: int, library: str) -> str:
+        """The request as code for a cell, without secrets."""
+        return newcell.code(self._flow(flow), library)
+
+    def save(self, flows: Sequence[int], path: str) -> dict[str, Any]:
+        """Write flows to a file; relative to the kernel's folder."""
+        if not path.strip():
+            raise ValueError("a file needs a name, such as flows.har")
+        return {"count": self._flows.of(sorted(flows)).save(path.strip()), "path": path.strip()}
+
+    # -- changing
+
+    def mark(self, flows: Sequence[int], mark: str) -> None:
+        """Mark flows, or with "" take marks off."""
+        for flow in self._some(flows):
+            flow.marked = str(mark)[:100]
+
+    def comment(self, flows: Sequence[int], text: str) -> None:
+        """Comment on flows."""
+        for flow in self._some(flows):
+            flow.comment = str(text)[:10_000]
+
+    def remove(self, flows: Sequence[int]) -> None:
+        """Forget flows."""
+        self._flows.store.remove([int(number) for number in flows])
+
+    # -- sending again
+
+    def replay(self, flows: Sequence[int]) -> list[int]:
+        """Send requests again as they were; the ids of the new flows."""
+        return [self._resend(flow, flow.request.copy()) for flow in self._some(flows)]
+
+    def send(self, flow: int, edited: dict[str, Any]) -> int:
+        """Send a request again as it was edited; the id of the new flow."""
+        original = self._flow(flow)
+        request = original.request.copy()
+        self._editing.apply(request, edited)
+        return self._resend(original, request)
+
+    def _resend(self, original: HTTPFlow, request: Any) -> int:
+        request.stream = False
+        new = prepared(original, request)
+        self._proxy.resend(new)
+        return new.id
+
+    # -- holding
+
+    def intercept(self, source: str) -> None:
+        """Hold flows that match; "" ends it, and lets what is held go on."""
+        if not source.strip():
+            self._proxy.intercepts.off()
+            return
+        filters.parse(source)
+        self._proxy.intercept(source.strip())
+
+    def resume(self, flows: Sequence[int]) -> None:
+        """Let held flows go on."""
+        for number in flows:
+            self._proxy.intercepts.resume(int(number))
+
+    def resume_all(self) -> int:
+        """Let all held flows go on."""
+        return self._proxy.intercepts.resume_all()
+
+    def kill(self, flows: Sequence[int]) -> None:
+        """End held flows."""
+        for number in flows:
+            self._proxy.intercepts.kill(int(number))
+
+    def edit(self, flow: int, edited: dict[str, Any]) -> None:
+        """Change a held message, and let its flow go on."""
+        held = self._held(flow)
+        message = held.request if edited.get("side") == "request" else held.response
+        if message is None:
+            raise ValueError(f"flow {flow} has no response yet")
+        trial = message.copy()  # a mistake must leave the flow as it is
+        self._editing.apply(trial, edited)
+        self._editing.apply(message, edited)
+        self._proxy.intercepts.resume(held)
+
+    def answer(self, flow: int, edited: dict[str, Any]) -> None:
+        """Answer a held flow."""
+        self._proxy.intercepts.answer(self._held(flow), answer(edited))
+
+    def _held(self, number: int) -> HTTPFlow:
+        for each in self._proxy.intercepts.held:
+            if each.flow.id == int(number):
+                return each.flow
+        raise ValueError(f"flow {number} is not held any more")
+
+
+def _held(each: Held) -> dict[str, Any]:
+    """A held flow for the queue."""
+    request = each.flow.request
+    return {
+        "id": each.flow.id,
+        "method": plain(request.method, 20),
+        "url": path_text(request.url, 500),
+        "side": "response" if each.hook == "response" else "request",
+        "until": round(1000 * each.deadline),
+    }

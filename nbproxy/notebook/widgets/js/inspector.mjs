@@ -1,0 +1,542 @@
+// The inspector's face: toolbar, table, queue of held flows, details.
+
+import { copyText, insertCell } from "./cells.mjs";
+import { COLUMNS, USUAL } from "./columns.mjs";
+import { Desk } from "./desk.mjs";
+import { DetailPane } from "./detail.mjs";
+import { button, countText, make, sizeText } from "./dom.mjs";
+import { FilterBox } from "./filterbox.mjs";
+import { Grid } from "./grid.mjs";
+import { HeldQueue } from "./held.mjs";
+import { Toasts, ask, menuButton } from "./menu.mjs";
+import { Sparkline } from "./sparkline.mjs";
+
+const LAYOUT = "nbproxy.inspector.layout";
+
+/** One view of it. */
+class View {
+  constructor(desk, root) {
+    this.desk = desk;
+    this.root = root;
+    this.due = new Set();
+    this.build();
+    this.desk.add(this);
+    for (const what of ["phase", "state", "filter", "rows"]) this.changed(what);
+    if (desk.selected.length) this.grid.setSelected(desk.selected);
+  }
+
+  build() {
+    const { desk, root } = this;
+    root.classList.add("nbi");
+    root.style.height = `${desk.model.get("height")}px`;
+    this.toasts = new Toasts();
+    this.filter = new FilterBox(desk.link, { onLeave: () => this.grid.element.focus() });
+    this.grid = new Grid(desk.mirror, {
+      onSelect: (ids, cursor, from) => this.selected(ids, cursor, from),
+      onFollow: (isFollowing, unseen) => this.following(isFollowing, unseen),
+    });
+    this.detail = new DetailPane(desk.link, {
+      run: (name, args) => this.run(name, args),
+      onClose: () => this.closeDetail(),
+      say: (text, isFault) => this.toasts.say(text, isFault),
+    });
+    this.queue = new HeldQueue({ act: (name, id) => this.held(name, id), show: (id) => this.show(id) });
+    this.spark = new Sparkline(desk.mirror);
+    this.light = make("span", { class: "nbi-light", "aria-hidden": "true" });
+    this.where = make("span", { class: "nbi-where" });
+    this.intercept = make("button", { class: "nbi-button nbi-intercept", text: "Intercept", "aria-pressed": "false", title: "Hold flows that match, to look at and change them (i)", "aria-keyshortcuts": "i", on: { click: () => this.toggleIntercept() } });
+    this.dock = make("button", { class: "nbi-button nbi-icon", title: "Details below or beside the table", "aria-label": "Details below or beside the table", text: "◧", on: { click: () => this.setDock(!this.isBeside) } });
+    const menu = menuButton("Columns", () => this.columnItems(), { title: "Choose columns" });
+    this.toolbar = make(
+      "div",
+      { class: "nbi-toolbar", role: "toolbar", "aria-label": "Inspector" },
+      make("span", { class: "nbi-status" }, this.light, this.where),
+      this.filter.element,
+      this.spark.element,
+      this.intercept,
+      menu,
+      this.dock,
+    );
+    this.newer = button("", () => this.grid.toEnd(), { kind: "nbi-newer" });
+    this.newer.hidden = true;
+    this.banner = make("div", { class: "nbi-banner", role: "status", hidden: true });
+    this.splitter = make("div", { class: "nbi-splitter", role: "separator", tabindex: "0", "aria-label": "Height of the details", "aria-orientation": "horizontal", hidden: true });
+    this.counts = make("span", { class: "nbi-counts", role: "status", "aria-live": "polite" });
+    this.progress = make("span", { class: "nbi-progress" });
+    this.keys = make("span", { class: "nbi-keys", "aria-hidden": "true", text: "↑↓ move · / filter · r replay · e edit · i intercept · Esc back" });
+    const table = make("div", { class: "nbi-table" }, this.grid.element, this.newer);
+    this.main = make("div", { class: "nbi-main-area" }, table, this.splitter, this.detail.element);
+    root.replaceChildren(this.toolbar, this.banner, this.queue.element, this.main, make("div", { class: "nbi-footer" }, this.counts, this.progress, make("span", { class: "nbi-gap" }), this.keys), this.toasts.element);
+    this.onKey = (event) => this.key(event);
+    root.addEventListener("keydown", this.onKey);
+    this.splitter.addEventListener("pointerdown", (event) => this.split(event));
+    this.splitter.addEventListener("keydown", (event) => this.splitKey(event));
+    this.observer = new ResizeObserver(() => this.resized());
+    this.observer.observe(root);
+    this.restoreLayout();
+    this.hideStatic();
+  }
+
+  close() {
+    this.observer.disconnect();
+    this.root.removeEventListener("keydown", this.onKey);
+    this.grid.close();
+    this.queue.close();
+    this.spark.close();
+    this.style?.remove();
+    this.desk.remove(this);
+  }
+
+  /** The plain table beside this widget is for places without widgets. */
+  hideStatic() {
+    const id = this.desk.model.get("static_id");
+    if (!/^nbp-static-[0-9a-f]+$/.test(id ?? "")) return;
+    this.style = make("style", { text: `.${id}{display:none}.jp-OutputArea-child:has(.${id}){display:none}` });
+    document.head.append(this.style);
+  }
+
+  // -- what changed
+
+  /** Something changed; the page is brought up to date with the next frame. */
+  changed(what) {
+    this.due.add(what);
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      const { due } = this;
+      this.due = new Set();
+      this.update(due);
+    });
+  }
+
+  update(due) {
+    const { desk } = this;
+    if (due.has("phase") || due.has("pending") || due.has("state")) this.drawState();
+    if (due.has("filter")) this.filter.show(desk.filter);
+    if (due.has("rows") || due.has("filter")) {
+      this.grid.update();
+      this.spark.update();
+      this.drawCounts();
+      this.refreshDetail();
+    }
+    if (due.has("state")) this.queue.update(desk.state.held ?? [], this.grid.selected);
+  }
+
+  drawState() {
+    const { phase, state, link, mirror } = this.desk;
+    const texts = {
+      connecting: mirror.total ? "" : "connecting…",
+      waiting: "the kernel is busy",
+      saved: "saved, not live",
+      restarted: "kernel restarted",
+      stopped: "stopped",
+    };
+    const isLive = phase === "live";
+    this.where.textContent = isLive ? (state.listening ? state.url.replace("http://", "") : "proxy stopped") : texts[phase];
+    this.light.className = `nbi-light ${isLive && state.listening ? "nbi-on" : isLive || phase === "connecting" ? "" : "nbi-off"}`;
+    this.root.classList.toggle("nbi-dead", phase === "restarted" || phase === "saved");
+    const banners = {
+      restarted: "The kernel was restarted. This is what was known before; run the cell again for a live inspector.",
+      saved: "This is what the notebook kept when it was saved. Run the cell for a live inspector.",
+      stopped: "nbproxy was unloaded. Run %load_ext nbproxy and the cell again for a live inspector.",
+    };
+    const slow = isLive && link.isSlow ? (link.access ? "The kernel is busy; trying the proxy's own port…" : "The kernel is busy: it will answer when its cell has ended.") : "";
+    const text = banners[phase] ?? slow;
+    this.banner.textContent = text;
+    this.banner.hidden = !text;
+    const on = Boolean(state.intercept);
+    this.intercept.setAttribute("aria-pressed", String(on));
+    this.intercept.textContent = on ? `Intercepting ${state.intercept === "~all" ? "all" : state.intercept}` : "Intercept";
+    this.intercept.disabled = !state.can_intercept && isLive;
+  }
+
+  drawCounts() {
+    const { mirror, filter } = this.desk;
+    const all = mirror.total - this.goneCount();
+    const shown = this.grid.count;
+    const parts = [mirror.kept > all ? `the last ${countText(all)} of ${countText(mirror.kept, "flow")}` : mirror.isFiltered ? `${countText(shown)} of ${countText(all, "flow")}` : countText(all, "flow"), sizeText(Math.max(0, mirror.bytes))];
+    if (mirror.failed > 0) parts.push(countText(mirror.failed, "error"));
+    if (this.grid.selected.size > 1) parts.push(`${countText(this.grid.selected.size)} selected`);
+    const text = parts.join(" · ");
+    if (this.counts.textContent !== text) this.counts.textContent = text;
+    this.progress.textContent = mirror.asking ? `asking ${countText(mirror.asking)}…` : mirror.left ? `${countText(mirror.left)} rows to come…` : "";
+    this.grid.say(shown ? "" : mirror.asking ? "Looking…" : filter && all ? "No flow matches the filter." : "Nothing has passed yet.");
+  }
+
+  goneCount() {
+    const { mirror } = this.desk;
+    return Math.max(0, mirror.total - mirror.here - mirror.left);
+  }
+
+  following(isFollowing, unseen) {
+    const isSorted = Boolean(this.grid?.sort);
+    this.newer.hidden = isFollowing || isSorted || !this.desk.mirror.total || (!unseen && this.grid.isAtEnd);
+    this.newer.textContent = unseen ? `↓ ${countText(unseen)} new` : "↓ newest";
+  }
+
+  // -- selection and details
+
+  selected(ids, cursor, from) {
+    if (from === "table") this.desk.select(ids, this);
+    this.drawCounts();
+    if (cursor >= 0 && ids.includes(cursor)) this.openDetail(cursor, ids.length);
+    else if (!ids.length) this.closeDetail(false);
+    this.queue.update(this.desk.state.held ?? [], this.grid.selected);
+  }
+
+  selectedElsewhere(ids) {
+    this.grid.setSelected(ids);
+  }
+
+  show(id) {
+    this.grid.setSelected([id]);
+    this.desk.select([id], this);
+  }
+
+  openDetail(id, count) {
+    const wasOpen = this.detail.isOpen;
+    this.detail.open(id, count);
+    this.splitter.hidden = false;
+    this.seen = this.rowKey(id);
+    if (!wasOpen) {
+      this.grid.resized();
+      const index = this.grid.indexOf(id);
+      if (index >= 0) this.grid.reveal(index);
+    }
+  }
+
+  closeDetail(refocus = true) {
+    if (!this.detail.isOpen) return;
+    this.detail.close();
+    this.splitter.hidden = true;
+    this.grid.resized();
+    if (refocus) this.grid.element.focus();
+  }
+
+  /** What the row of a flow says: if it is something else the details are as well. */
+  rowKey(id) {
+    const { mirror } = this.desk;
+    const slot = mirror.find(id);
+    if (slot < 0) return "";
+    const { flags, status, received, duration, mark, comment } = mirror.column;
+    return [flags[slot], status[slot], received[slot], duration[slot], mark[slot], comment[slot]].join();
+  }
+
+  refreshDetail() {
+    if (!this.detail.isOpen) return;
+    const key = this.rowKey(this.detail.id);
+    if (key === this.seen) return;
+    this.seen = key;
+    this.detail.refresh();
+  }
+
+  // -- keys
+
+  key(event) {
+    const { target } = event;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (target.closest("input, textarea, select, .nbi-menu")) return;
+    const keys = {
+      "/": () => this.filter.focus(),
+      r: () => this.run("replay"),
+      e: () => this.run("edit"),
+      i: () => this.toggleIntercept(),
+      Escape: () => this.back(),
+    };
+    const action = keys[event.key];
+    if (!action) return;
+    event.preventDefault();
+    event.stopPropagation();
+    action();
+  }
+
+  /** One step back: out of the details, the selection, the filter. */
+  back() {
+    if (this.detail.editor) {
+      this.detail.leaveEditor();
+      this.detail.fetch();
+    } else if (this.detail.isOpen) {
+      this.closeDetail();
+    } else if (this.grid.selected.size) {
+      this.grid.cursor = -1;
+      this.grid.setSelected([], "table");
+    } else if (this.desk.filter) {
+      this.filter.set("", true);
+    }
+  }
+
+  // -- what buttons do
+
+  get ids() {
+    const { selected } = this.grid;
+    return selected.size ? [...selected] : [];
+  }
+
+  async attempt(work) {
+    try {
+      await work();
+    } catch (error) {
+      this.toasts.say(error.message, true);
+    }
+  }
+
+  run(name, args = {}) {
+    const { ids } = this;
+    const id = this.detail.isOpen ? this.detail.id : ids[ids.length - 1];
+    if (id === undefined || id < 0) {
+      this.toasts.say("Select a flow first.");
+      return;
+    }
+    this.attempt(() => this[`do_${name}`](id, ids, args));
+  }
+
+  call(name, args) {
+    return this.desk.link.call(name, args);
+  }
+
+  async do_replay(id, ids) {
+    const flows = ids.length ? ids : [id];
+    const made = await this.call("replay", { flows });
+    this.toasts.say(flows.length > 1 ? `${countText(flows.length)} sent again` : "Sent again");
+    if (made.length === 1) this.later(made[0]);
+  }
+
+  /** Show a flow as soon as its row is here. */
+  later(id) {
+    const deadline = performance.now() + 3000;
+    const look = () => {
+      if (this.desk.mirror.find(id) >= 0) this.show(id);
+      else if (performance.now() < deadline) setTimeout(look, 60);
+    };
+    look();
+  }
+
+  async do_edit(id) {
+    const held = (this.desk.state.held ?? []).find((each) => each.id === id);
+    if (held) {
+      await this.held("edit", id);
+      return;
+    }
+    const message = await this.call("editable", { flow: id, side: "request" });
+    if (!this.detail.isOpen) this.openDetail(id, 1);
+    this.detail.startEditor(
+      message,
+      [
+        {
+          label: "Send",
+          kind: "nbi-main",
+          action: async (edited) => {
+            const made = await this.call("send", { flow: id, edited });
+            this.detail.leaveEditor();
+            this.later(made);
+          },
+        },
+      ],
+      { title: "Edit and replay" },
+    );
+  }
+
+  async give(text, what) {
+    if (await copyText(text)) this.toasts.say(what);
+    else await ask(this.root, { title: "Copy it from here", fields: [{ name: "text", label: "", value: text, rows: 8, readonly: true }], confirm: "Done" });
+  }
+
+  async do_curl(id) {
+    await this.give(await this.call("curl", { flow: id }), "Copied as curl, with its secrets");
+  }
+
+  async do_url(id) {
+    await this.give(await this.call("url", { flow: id }), "URL copied, with its secrets");
+  }
+
+  async do_copy_code(id, _, { library }) {
+    await this.give(await this.call("code", { flow: id, library }), `Copied as ${library} code`);
+  }
+
+  async do_to_cell(id, _, { library }) {
+    const code = await this.call("code", { flow: id, library });
+    if (insertCell(this.desk.model, this.desk.modelId, code)) this.toasts.say("A new cell is below this one");
+    else await this.give(code, "This page has no notebook that can be written to: the code is in the clipboard");
+  }
+
+  async do_mark(id, ids) {
+    const flows = ids.length ? ids : [id];
+    const isMarked = Boolean(this.detail.flow?.mark);
+    await this.call("mark", { flows, mark: isMarked ? "" : ":default:" });
+  }
+
+  async do_comment(id, ids) {
+    const value = await ask(this.root, { title: "Comment", fields: [{ name: "text", label: "Comment", value: this.detail.flow?.comment ?? "" }] });
+    if (value) await this.call("comment", { flows: ids.length ? ids : [id], text: value.text });
+  }
+
+  async do_save(id, ids) {
+    const flows = ids.length ? ids : [id];
+    const value = await ask(this.root, {
+      title: `Save ${countText(flows.length, "flow")}`,
+      fields: [{ name: "path", label: "File", value: flows.length > 1 ? "flows.har" : `flow-${id}.har` }],
+      confirm: "Save",
+      note: "The end of the name says the format: .har, .mitm, .curl.sh. Secrets are written as they are.",
+    });
+    if (!value) return;
+    const { count, path } = await this.call("save", { flows, path: value.path });
+    this.toasts.say(`${countText(count, "flow")} saved to ${path}`);
+  }
+
+  async do_remove(id, ids) {
+    const flows = ids.length ? ids : [id];
+    await this.call("remove", { flows });
+    this.closeDetail();
+    this.grid.setSelected([], "table");
+  }
+
+  // -- held flows
+
+  toggleIntercept() {
+    this.attempt(async () => {
+      const { state, filter } = this.desk;
+      if (state.can_intercept === false) throw new Error("this proxy cannot hold flows");
+      if (state.intercept) {
+        await this.call("intercept", { source: "" });
+        this.toasts.say("Nothing is intercepted any more; what was held went on");
+        return;
+      }
+      const value = await ask(this.root, {
+        title: "Hold flows that match",
+        fields: [{ name: "source", label: "Filter", value: filter, placeholder: "~m POST & ~u login; nothing for all" }],
+        confirm: "Intercept",
+        note: "Each waits for you, for a while; then it goes on unchanged.",
+      });
+      if (value) await this.call("intercept", { source: value.source.trim() || "~all" });
+    });
+  }
+
+  held(name, id) {
+    return this.attempt(async () => {
+      const flow = (this.desk.state.held ?? []).find((each) => each.id === id);
+      if (name === "resume_all") await this.call("resume_all", {});
+      else if (name === "resume" || name === "kill") await this.call(name, { flows: [id] });
+      else await this.editHeld(name, id, flow);
+    });
+  }
+
+  async editHeld(name, id, flow) {
+    this.show(id);
+    const side = name === "answer" ? "response" : flow?.side ?? "request";
+    const message = name === "answer" ? { side, status: 200, reason: "OK", headers: [["content-type", "text/plain; charset=utf-8"]], body: "" } : await this.call("editable", { flow: id, side });
+    this.detail.startEditor(
+      message,
+      [
+        {
+          label: name === "answer" ? "Answer" : "Resume with this",
+          kind: "nbi-main",
+          action: async (edited) => {
+            await this.call(name === "answer" ? "answer" : "edit", { flow: id, edited });
+            this.detail.leaveEditor();
+            this.detail.fetch();
+          },
+        },
+      ],
+      { title: name === "answer" ? "Answer with" : `Edit the held ${side}` },
+    );
+  }
+
+  // -- layout
+
+  columnItems() {
+    const { grid } = this;
+    const shown = new Set(grid.keys);
+    const items = COLUMNS.map(({ key, title, name }) => ({
+      label: name ? `${title} (${name})` : title,
+      checked: shown.has(key),
+      stays: true,
+      action: () => {
+        const keys = new Set(grid.keys);
+        if (!keys.delete(key)) keys.add(key);
+        if (keys.size) grid.choose([...keys]);
+      },
+    }));
+    const isUsual = grid.chosen === null || (grid.chosen.length === USUAL.length && USUAL.every((key) => shown.has(key)));
+    return [...items, "-", { label: "The usual ones", disabled: isUsual && grid.chosen === null, action: () => grid.choose(null) }];
+  }
+
+  restoreLayout() {
+    let layout = {};
+    try {
+      layout = JSON.parse(localStorage.getItem(LAYOUT) ?? "{}") ?? {};
+    } catch {
+      // as it comes
+    }
+    this.setShare(layout.share ?? 0.5, false);
+    this.setDock(layout.beside ?? false, false);
+  }
+
+  remember() {
+    try {
+      localStorage.setItem(LAYOUT, JSON.stringify({ share: this.share, beside: this.isBeside }));
+    } catch {
+      // as long as the page
+    }
+  }
+
+  setDock(isBeside, keep = true) {
+    this.isBeside = isBeside;
+    this.dock.setAttribute("aria-pressed", String(isBeside));
+    if (keep) this.remember();
+    this.resized();
+  }
+
+  setShare(share, keep = true) {
+    this.share = Math.min(0.85, Math.max(0.15, share));
+    this.main.style.setProperty("--nbi-share", `${(100 * this.share).toFixed(1)}%`);
+    this.splitter.setAttribute("aria-valuenow", String(Math.round(100 * this.share)));
+    if (keep) this.remember();
+  }
+
+  resized() {
+    const width = this.root.clientWidth;
+    this.root.classList.toggle("nbi-beside", this.isBeside && width > 640);
+    this.root.classList.toggle("nbi-narrow", width <= 640);
+    this.root.classList.toggle("nbi-tiny", width <= 420);
+    this.splitter.setAttribute("aria-orientation", this.isBeside ? "vertical" : "horizontal");
+  }
+
+  split(event) {
+    event.preventDefault();
+    const area = this.main.getBoundingClientRect();
+    const move = ({ clientX, clientY }) => {
+      const beside = this.root.classList.contains("nbi-beside");
+      this.setShare(beside ? (area.right - clientX) / area.width : (area.bottom - clientY) / area.height, false);
+    };
+    this.splitter.setPointerCapture(event.pointerId);
+    this.splitter.addEventListener("pointermove", move);
+    this.splitter.addEventListener("pointerup", () => this.splitter.releasePointerCapture(event.pointerId), { once: true });
+    this.splitter.addEventListener("lostpointercapture", () => {
+      this.splitter.removeEventListener("pointermove", move);
+      this.remember();
+    }, { once: true });
+  }
+
+  splitKey(event) {
+    const step = { ArrowUp: 0.05, ArrowLeft: 0.05, ArrowDown: -0.05, ArrowRight: -0.05 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.setShare(this.share + step);
+  }
+}
+
+export default () => {
+  let desk = null;
+  return {
+    initialize({ model }) {
+      desk = new Desk(model);
+      return () => desk.close();
+    },
+    render({ el }) {
+      const view = new View(desk, make("div"));
+      el.classList.add("nbi-host");
+      el.append(view.root);
+      return () => view.close();
+    },
+  };
+};

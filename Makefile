@@ -111,7 +111,7 @@ $(VENV)/.lab: $(VENV)/.base pyproject.toml Makefile
 	$(PIP) install --editable '.[lab]' --group demo
 	touch $@
 
-$(VENV)/.test: $(VENV)/.base $(VENV)/.ipykernel-6 $(VENV)/.mitmproxy pyproject.toml Makefile
+$(VENV)/.test: $(VENV)/.base $(VENV)/.ipykernel-6 $(VENV)/.pandas-2 $(VENV)/.mitmproxy pyproject.toml Makefile
 	echo 'Installing what the tests need'
 	$(PIP) install --editable . --group test
 	touch $@
@@ -123,6 +123,11 @@ $(VENV)/.check: $(VENV)/.test pyproject.toml Makefile
 # The older line of ipykernel, put before the newer one on a kernel's path by the tests.
 $(VENV)/.ipykernel-6: $(VENV)/.base Makefile
 	$(PIP) install --upgrade --target $(VENV)/ipykernel-6.31 --no-deps ipykernel==6.31.0 nest-asyncio
+	touch $@
+
+# The oldest pandas that we support, put before the newest one on a path by the tests; pytz is what it needs beside.
+$(VENV)/.pandas-2: $(VENV)/.base Makefile
+	$(PIP) install --upgrade --target $(VENV)/pandas-2.3 --no-deps 'pandas==2.3.*' pytz
 	touch $@
 
 # In an environment of its own: its pins contradict Jupyter's.

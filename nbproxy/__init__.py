@@ -22,26 +22,45 @@ if TYPE_CHECKING:
     import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbproxy.browser import browser
     from nbproxy.handlers.concurrent import concurrent
+    from nbproxy.holding import Intercepts
     from nbproxy.model.flow import HTTPFlow
     from nbproxy.model.headers import Headers
     from nbproxy.model.message import Request, Response
+    from nbproxy.model.tcp import TCPFlow
+    from nbproxy.notebook.widgets.inspector import inspect
     from nbproxy.proxy import Proxy
     from nbproxy.saved import open  # noqa: A004 - its public name
+    from nbproxy.scanning import scan
     from nbproxy.store.view import Flows
+    from nbproxy.why import why
 
     _proxy = Proxy()
+    block = _proxy.block
     ca_file: str
+    capture = _proxy.capture
+    cassette = _proxy.cassette
     clear: Callable[[], None]
     df: pd.DataFrame
     flows: Flows
+    intercept = _proxy.intercept
+    intercepts: Intercepts
+    map_local = _proxy.map_local
+    map_remote = _proxy.map_remote
+    modify_body = _proxy.modify_body
+    modify_headers = _proxy.modify_headers
+    next = _proxy.next  # noqa: A001 - its public name
+    next_sync = _proxy.next_sync
     off = _proxy.off
     on = _proxy.on
     port: int
     preview = _proxy.preview
     proxies: dict[str, str]
+    replay_server = _proxy.replay_server
     start = _proxy.start
     stop = _proxy.stop
+    throttle = _proxy.throttle
     url: str
 
 _CLASSES = {
@@ -51,27 +70,48 @@ _CLASSES = {
     "Proxy": "nbproxy.proxy",
     "Request": "nbproxy.model.message",
     "Response": "nbproxy.model.message",
+    "TCPFlow": "nbproxy.model.tcp",
+    "column": "nbproxy.own_columns",
+    "columns": "nbproxy.own_columns",
     "concurrent": "nbproxy.handlers.concurrent",
+    "inspect": "nbproxy.notebook.widgets.inspector",
+    "live": "nbproxy.notebook.redraw",
     "open": "nbproxy.saved",
+    "recover": "nbproxy.saved",
+    "scan": "nbproxy.scanning",
 }
 # attribute of the notebook's proxy -> whether asking for it starts the proxy
 _OF_THE_PROXY = {
+    "block": False,
     "ca_file": False,
+    "capture": False,
+    "cassette": False,
     "clear": False,
     "df": False,
     "flows": False,
     "handlers": False,
+    "intercept": False,
+    "intercepts": False,
     "load": False,
     "log": False,
+    "map_local": False,
+    "map_remote": False,
+    "modify_body": False,
+    "modify_headers": False,
+    "next": True,
+    "next_sync": True,
     "off": False,
     "on": False,
     "options": False,
     "port": True,
     "preview": False,
     "proxies": True,
+    "replay_server": False,
+    "save": False,
     "scripts": False,
     "start": False,
     "stop": False,
+    "throttle": False,
     "unload": False,
     "url": True,
 }
@@ -83,15 +123,32 @@ __all__ = [
     "Proxy",
     "Request",
     "Response",
+    "TCPFlow",
     "__version__",
+    "block",
+    "browser",
     "ca_file",
+    "capture",
+    "cassette",
     "clear",
+    "column",
+    "columns",
     "concurrent",
     "df",
     "flows",
     "handlers",
+    "inspect",
+    "intercept",
+    "intercepts",
+    "live",
     "load",
     "log",
+    "map_local",
+    "map_remote",
+    "modify_body",
+    "modify_headers",
+    "next",
+    "next_sync",
     "off",
     "on",
     "open",
@@ -99,11 +156,17 @@ __all__ = [
     "port",
     "preview",
     "proxies",
+    "recover",
+    "replay_server",
+    "save",
+    "scan",
     "scripts",
     "start",
     "stop",
+    "throttle",
     "unload",
     "url",
+    "why",
 ]
 
 
@@ -113,10 +176,15 @@ def _of_the_proxy(name: str) -> Any:
     return getattr(_current.get(started=_OF_THE_PROXY[name]), name)
 
 
+def _function(name: str) -> Any:
+    """The function that a module is named after."""
+    return getattr(import_module(f"nbproxy.{name}"), name)
+
+
 def __getattr__(name: str) -> Any:
     module = _CLASSES.get(name)
     if module is not None:
-        if name == "open":
+        if name in {"open", "recover"}:
             import_module("nbproxy.proxy")  # says how the flows of files run scripts
         value = globals()[name] = getattr(import_module(module), name)
         return value
@@ -138,9 +206,12 @@ class _Package(ModuleType):
     would hide the user's handlers. A property comes before what is set on the module.
     """
 
+    browser = property(lambda _: _function("browser"), _only_rooms)
+    capture = property(lambda _: _of_the_proxy("capture"), _only_rooms)
     handlers = property(lambda _: _of_the_proxy("handlers"), _only_rooms)
     options = property(lambda _: _of_the_proxy("options"), _only_rooms)
     scripts = property(lambda _: _of_the_proxy("scripts"), _only_rooms)
+    why = property(lambda _: _function("why"), _only_rooms)
 
 
 sys.modules[__name__].__class__ = _Package

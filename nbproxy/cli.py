@@ -21,6 +21,7 @@ from nbproxy import filters
 from nbproxy._version import __version__
 from nbproxy.errors import ConfigError, FilterError, FormatError, NbproxyError, ScriptError
 from nbproxy.formats import Notes, detect, find, read_flows
+from nbproxy.formats.appending import open_for_appending
 from nbproxy.formats.mitm import Writer
 from nbproxy.model.escape import visible
 from nbproxy.model.masking import default_masker
@@ -152,6 +153,7 @@ class Printer:
         condition: Which flows to print; None for all.
         quiet: Print none.
         write: Is given the same flows, also if none is printed.
+        forget: Whether the flows leave the store, and so never go to disk.
     """
 
     def __init__(
@@ -161,8 +163,12 @@ class Printer:
         *,
         quiet: bool,
         write: Callable[[HTTPFlow], None] | None = None,
+        forget: bool = True,
     ) -> None:
         self._store = store
+        self._forget = forget
+        if forget:
+            store.stay_in_memory()
         self._write = write
         self._condition = condition
         self._quiet = quiet
@@ -180,16 +186,18 @@ class Printer:
 
     def print_ended(self) -> None:
         """Print the flows that have ended since the last call."""
-        with self._store.lock:
-            fresh, changed = self._store.collect(self._cursor)
-        ended = [flow for flow in (*fresh, *changed) if not flow.live]
+        store = self._store
+        with store.lock:
+            fresh, changed = store.collect(self._cursor)
+            flows = store.get_all([*changed, *fresh])
+        ended = [flow for flow in flows if flow is not None and not flow.live]
         if not self._quiet or self._write is not None:
             for flow in ended:
                 if self._condition is None or self._condition(flow):
                     self._one(flow)
-        if ended:
-            with self._store.lock:
-                self._store.remove([flow.id for flow in ended])
+        if ended and self._forget:
+            with store.lock:
+                store.remove([flow.id for flow in ended])
                 self._cursor.removed.clear()  # we know; else it would grow with every flow
 
     def _one(self, flow: HTTPFlow) -> None:
@@ -208,17 +216,21 @@ class Recording:
         path: Where; a `+` before it, mitmdump's sign for appending, is taken off.
 
     Raises:
-        ConfigError: It cannot be opened, or is no file of mitmproxy's.
+        ConfigError: It cannot be opened, is no file of mitmproxy's, or a damaged one.
     """
 
     def __init__(self, path: str) -> None:
         self.path = Path(path.removeprefix("+")).expanduser()
         try:
             _check_is_ours(self.path)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-            self._file = os.fdopen(os.open(self.path, flags, 0o600), "ab")
+            self._file, mended = open_for_appending(self.path)
         except OSError as error:
             raise ConfigError(f"-w {self.path}: {error.strerror}") from None
+        except FormatError as error:
+            text = f"-w {error}; what would be appended could not be read: name another file"
+            raise ConfigError(text) from None
+        if mended is not None:
+            complain(f"-w {self.path}: {mended}")
         self._notes = Notes()
         self._writer = Writer(self._file, self._notes)
         self._failed = False
@@ -361,7 +373,13 @@ async def _run(arguments: argparse.Namespace, options: dict[str, Any]) -> bool:
                     proxy.scripts.started()
             play = proxy.scripts.play if arguments.script else None
             write = recording.write if recording is not None else None
-            printer = Printer(proxy.store, condition, quiet=arguments.quiet, write=write)
+            printer = Printer(
+                proxy.store,
+                condition,
+                quiet=arguments.quiet,
+                write=write,
+                forget=proxy.options.capture is None,
+            )
             if not arguments.no_server:
                 say(f"listening on {proxy.url}")
             reader = Reader(proxy.store, printer, play)

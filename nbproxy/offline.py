@@ -20,7 +20,7 @@ from nbproxy.model.flow import Error
 from nbproxy.scripts import events
 from nbproxy.scripts.eras import Era
 from nbproxy.store.changes import Change, Changed, compare, frame_of
-from nbproxy.store.store import Store
+from nbproxy.store.store import IN_MEMORY, Store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 PREVIEWED = 50
 """How many flows `preview` looks at when none are given: so many of the last."""
 
-_PLAYED = ("requestheaders", "request", "responseheaders", "response", "error")
+_PLAYED = (
+    *("requestheaders", "request", "responseheaders", "response", "error"),
+    *("websocket_start", "websocket_message", "websocket_end"),
+)
 
 
 def run(
@@ -61,7 +64,7 @@ def run(
     originals = list(flows)
     before, after = copies(originals), copies(originals)
     scripts.run(script, after, era=era, in_place=True)
-    store = Store()
+    store = Store(in_memory=IN_MEMORY)
     for flow in after:
         store.opened(flow)
         store.closed(flow)

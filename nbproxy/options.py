@@ -111,7 +111,46 @@ OPTIONS: dict[str, Option] = {
             "body_memory_limit",
             "size",
             256 * 2**10,
-            "Recorded bodies larger than this lie in a temporary file, not in memory.",
+            "Recorded bodies larger than this are written to disk while they come.",
+        ),
+        Option(
+            "capture",
+            "optional str",
+            None,
+            "File to record to, and to keep; by default a private one that goes with the proxy.",
+        ),
+        Option(
+            "capture_dir",
+            "optional str",
+            None,
+            "Folder of private captures; the default is in the user's state folder.",
+            fixed=True,
+        ),
+        Option("max_flows", "int", 0, "Keep so many flows, the newest; 0 keeps all."),
+        Option(
+            "max_bytes",
+            "size",
+            0,
+            "Keep so many bytes of bodies, those of the newest flows; 0 keeps all.",
+        ),
+        Option(
+            "max_age",
+            "float",
+            0.0,
+            "Keep flows that began in the last so many seconds; 0 keeps all.",
+        ),
+        Option(
+            "message_memory_limit",
+            "size",
+            8 * 2**20,
+            "Messages of one WebSocket or TCP stream that are kept; of more than that the newest.",
+        ),
+        Option(
+            "dtype_backend",
+            "choice",
+            "default",
+            "Dtypes of frames: pandas' own, those in which all may be missing, or Arrow's.",
+            ("default", "numpy_nullable", "pyarrow"),
         ),
         Option("http_max_head", "size", 256 * 2**10, "Largest head of a message, in bytes."),
         Option("http_max_fields", "int", 1000, "Most fields in a head or a trailer section."),
@@ -169,6 +208,38 @@ OPTIONS: dict[str, Option] = {
             "mitm.it",
             "Name under which that page answers.",
             fixed=True,
+        ),
+        Option(
+            "map_local",
+            "list",
+            (),
+            "Answer requests with files: |url-regex|path or |filter|url-regex|path.",
+        ),
+        Option(
+            "map_remote",
+            "list",
+            (),
+            "Send requests elsewhere: |url-regex|replacement or |filter|url-regex|replacement.",
+        ),
+        Option(
+            "modify_headers",
+            "list",
+            (),
+            "Set headers, or remove them: /name/value or /filter/name/value; @path as value is a "
+            "file that has it.",
+        ),
+        Option(
+            "modify_body",
+            "list",
+            (),
+            "Replace what bodies have: /regex/replacement or /filter/regex/replacement; @path as "
+            "replacement is a file that has it.",
+        ),
+        Option(
+            "block_list",
+            "list",
+            (),
+            "Answer requests with an error: :filter:status, where 444 hangs up.",
         ),
     )
 }
@@ -303,12 +374,17 @@ class Options:
 
     def __setattr__(self, name: str, value: Any) -> None:
         __tracebackhide__ = True  # IPython then shows the user's line, not ours
+        before = self.__dict__.get(name)
         try:
             self.__dict__[name] = checked = check(name, value)
         except ConfigError as error:
             raise error.with_traceback(None) from None
-        for listener in self._listeners:
-            listener(name, checked)
+        try:
+            for listener in self._listeners:
+                listener(name, checked)
+        except BaseException:  # it cannot be so, as a capture in a folder that is not there
+            self.__dict__[name] = before
+            raise
 
     def __dir__(self) -> list[str]:
         return sorted({*OPTIONS, *super().__dir__()})

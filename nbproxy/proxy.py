@@ -18,25 +18,34 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from nbproxy.controls import Controls
+from nbproxy.datasets.methods import to_parquet
 from nbproxy.engine.engine import Engine
 from nbproxy.engine.listener import is_loopback
 from nbproxy.engine.runner import LoopRunner, RunningRunner, ThreadRunner, wait
 from nbproxy.errors import ConfigError, ScriptError
 from nbproxy.handlers.registry import Registry
+from nbproxy.holding import Intercepts
 from nbproxy.model import url
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.options import Options
+from nbproxy.store.keeping import Limits
 from nbproxy.store.store import Store
 from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     import pandas as pd
 
+    from nbproxy.capture.block import Capture
+    from nbproxy.capture.origins import Origins
     from nbproxy.certs.ca import CertificateAuthority
+    from nbproxy.certs.service import TLSService
+    from nbproxy.engine.door import Door
     from nbproxy.scripts.log import Log
     from nbproxy.scripts.manager import Scripts
     from nbproxy.scripts.script import Script
@@ -87,21 +96,58 @@ def _run_on_flows(flows: Flows, script: Any, *, era: str | float | None = None) 
     return _run_script(flows, _by_store.get(id(flows.store)), script, era)
 
 
+def _owner_of(flow: HTTPFlow) -> Proxy | None:
+    """The proxy that recorded a flow."""
+    return next((proxy for proxy in list(_by_store.values()) if flow in proxy.store), None)
+
+
 def _run_on_one(flow: HTTPFlow, script: Any, *, era: str | float | None = None) -> HTTPFlow:
     """What `HTTPFlow.run` calls."""
-    owner = next((proxy for proxy in list(_by_store.values()) if flow in proxy.store), None)
-    return _run_script([flow], owner, script, era)[0]
+    return _run_script([flow], _owner_of(flow), script, era)[0]
 
 
+def _replay_one(flow: HTTPFlow, changes: dict[str, Any], *, sync: bool) -> Any:
+    """What `HTTPFlow.replay` calls."""
+    from nbproxy.replaying import replay_flow  # noqa: PLC0415 - seldom needed
+
+    return replay_flow(flow, _owner_of(flow), changes, sync=sync)
+
+
+def _replay_flows(flows: Flows, *args: Any, **kwargs: Any) -> Any:
+    """What `Flows.replay` calls."""
+    from nbproxy.replaying import replay_flows  # noqa: PLC0415 - as above
+
+    return replay_flows(flows, _by_store.get(id(flows.store)), *args, **kwargs)
+
+
+def _framed(store: Store) -> None:
+    """What `Flows.framed` calls: from now on frames have `df.flow`."""
+    from nbproxy.accessor import remember  # noqa: PLC0415 - with pandas, slow to import
+
+    remember(store, keep=id(store) not in _by_store)
+
+
+def _progress(starts: Sequence[int], what: str) -> Iterable[int]:
+    """What `Store.progress` calls."""
+    from nbproxy.scripts.progress import progress  # noqa: PLC0415 - seldom needed
+
+    return progress(starts, what)
+
+
+Store.progress = staticmethod(_progress)
 Flows.saver = staticmethod(_save)
+Flows.framed = staticmethod(_framed)
 Flows.runner = staticmethod(_run_on_flows)
+Flows.replayer = staticmethod(_replay_flows)
+Flows.to_parquet = to_parquet  # type: ignore[attr-defined] # the store knows no datasets
 HTTPFlow.runner = staticmethod(_run_on_one)
+HTTPFlow.replayer = staticmethod(_replay_one)
 
 # by the id of the store: a proxy keeps its store, so none is given twice
 _by_store: weakref.WeakValueDictionary[int, Proxy] = weakref.WeakValueDictionary()
 
 
-class Proxy:
+class Proxy(Controls):
     """An intercepting HTTP(S) proxy.
 
     Args:
@@ -137,15 +183,33 @@ class Proxy:
             raise ConfigError(f'loop = {loop!r}: it takes "auto", "thread", "mounted" or "running"')
         self.options = Options(**options)
         self.options.on_change(self._option_changed)
-        self.store = Store(body_memory_limit=self.options.body_memory_limit)
+        capture, folder = self.options.capture, self.options.capture_dir
+        self.store = Store(
+            capture=None if capture is None else Path(capture).expanduser(),
+            directory=None if folder is None else Path(folder).expanduser(),
+            body_memory_limit=self.options.body_memory_limit,
+            limits=self._limits(),
+        )
+        self._is_kept = capture is not None  # and stays so: a user's file is never removed
         self.flows = Flows(self.store)
         _by_store[id(self.store)] = self
         self.handlers = Registry(
             hint_slow_s=self.options.hint_slow_handlers,
             concurrent_limit=self.options.concurrent_limit,
         )
+        self.intercepts = Intercepts(
+            lambda: float(self.options.intercept_timeout),
+            lambda text: self.log.add("warn", "", text),
+        )
+        try:
+            self._follow_options()
+        except ConfigError:
+            self.store.close()
+            raise
         self.runner: LoopRunner | None = None
         self._engine: Engine | None = None
+        self._tls: TLSService | None = None
+        self._door: Door | None = None
         self._last_port = 0
 
     # -- life
@@ -231,11 +295,16 @@ class Proxy:
             tls,
             {self.options.onboarding_host: page.respond} if self.options.onboarding else {},
             page.respond if self.options.onboarding else None,
+            self.intercepts,
         )
         self.handlers.schedule = self._schedule
         await engine.start(self._candidates())
         self._last_port = engine.listener.port
         self._engine = engine
+        self._tls = tls
+        engine.core.door = self._door
+        if "origins" in self.__dict__:
+            self._trace(engine, self.origins)
         if "scripts" in self.__dict__:
             self.scripts.started()
 
@@ -257,6 +326,8 @@ class Proxy:
 
     async def _stop(self) -> None:
         engine, self._engine = self._engine, None
+        if "origins" in self.__dict__:
+            self.origins.stop()
         if engine is not None:
             await engine.stop()
 
@@ -264,9 +335,18 @@ class Proxy:
         if name == "hint_slow_handlers":
             self.handlers.hint_slow_s = value
         elif name == "body_memory_limit":
-            self.store.spool.memory_limit_bytes = value
+            self.store.session.inline_limit_bytes = value
+        elif name == "capture" and value is not None:
+            self.store.move(Path(value).expanduser())
+            self._is_kept = True
+        elif name in {"max_flows", "max_bytes", "max_age"}:
+            self.store.limit(self._limits())
         if self._engine is not None and self.runner is not None:
             self.runner.call(self._engine.changed, name, value)
+
+    def _limits(self) -> Limits:
+        options = self.options
+        return Limits(options.max_flows or None, options.max_bytes or None, options.max_age or None)
 
     def __enter__(self) -> Self:
         self._listen(ThreadRunner)
@@ -313,7 +393,7 @@ class Proxy:
         if "scripts" in self.__dict__:
             self.scripts.close()
         self.handlers.close()
-        self.store.close()
+        self.store.close(keep=self._is_kept)
 
     # -- where it is
 
@@ -368,12 +448,74 @@ class Proxy:
         """Path of the CA's certificate, PEM: for `verify=`, `--cacert`, `cafile=`."""
         return str(self.ca.cert_file)
 
+    def set_door(self, door: Door | None) -> None:
+        """Say who answers requests for `nbproxy.engine.door.PREFIX` on the proxy's own port."""
+        self._door = door
+        if self._engine is not None:
+            self._engine.core.door = door
+
+    # -- who asks
+
+    @cached_property
+    def origins(self) -> Origins:
+        """Who asks: captures, and the code behind requests; from the first use on it is noted."""
+        from nbproxy.capture.origins import Origins  # noqa: PLC0415 - not every proxy needs it
+
+        origins = Origins()
+        if self._engine is not None:
+            self._trace(self._engine, origins)
+        return origins
+
+    @staticmethod
+    def _trace(engine: Engine, origins: Origins) -> None:
+        origins.listen(engine.listener.port)
+        engine.core.tracer = origins
+
+    def capture(self, *, no_proxy: str | None = None) -> Capture:
+        """Send what this process and its subprocesses ask for through the proxy, in a `with` block.
+
+        Nothing has to be set up: variables for proxies and certificates are set while the block
+        runs, and are as before after it. The proxy is started if it is not running.
+
+        Args:
+            no_proxy: Hosts to leave alone, separated by commas; "" for none. By default those
+                that the variable `no_proxy` names, but for those that stand for this machine.
+
+        Returns:
+            What `as` gives: `flows` and `df` have the block's flows, and no others.
+
+        Example:
+            >>> with proxy.capture() as cap:  # doctest: +SKIP
+            ...     requests.get("https://example.org/")
+            >>> cap.df  # doctest: +SKIP
+        """
+        from nbproxy.capture.block import Capture  # noqa: PLC0415 - as above
+
+        return Capture(self, self._ready_for_capture, no_proxy=no_proxy)
+
+    def _ready_for_capture(self) -> None:
+        """Listen, and read of the environment what captures are about to change in it."""
+        self.start()
+        if self._tls is not None:
+            self._tls.context()
+
     # -- what passed
 
     @property
     def df(self) -> pd.DataFrame:
         """All flows as a pandas DataFrame, one row each; a snapshot of now, yours to change."""
         return self.flows.df
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,  # noqa: A002 - the word for it
+        *,
+        secrets: Literal["keep", "mask"] = "keep",
+    ) -> int:
+        """Write all flows to a file; see `nbproxy.saved.save`."""
+        __tracebackhide__ = True
+        return self.flows.save(path, format, secrets=secrets)
 
     def clear(self) -> None:
         """Forget the flows so far."""
@@ -473,6 +615,9 @@ class _ScriptHost:
     def add_flow(self, flow: HTTPFlow) -> None:
         if flow not in self._proxy.store:
             self._proxy.store.opened(flow)
+
+    def remove_flow(self, flow: HTTPFlow) -> None:
+        self._proxy.store.remove([flow.id])
 
     async def replay(self, flow: HTTPFlow, *, hooks: bool) -> None:
         from nbproxy.engine.replay import replay  # noqa: PLC0415 - seldom needed

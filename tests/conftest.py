@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.support import examples
 from tests.support.kernels import LINES, Kernel, KernelPool, Line
 
 if TYPE_CHECKING:
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 # How long an example takes is the machine's affair. On CI the examples are hypothesis's fixed ones.
 settings.register_profile("nbproxy", deadline=None)
 settings.load_profile("nbproxy")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what became of the official example scripts."""
+    examples.show(terminalreporter)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from tests.bench import load
 from tests.bench.processes import BenchError
 from tests.bench.report import Check, render
 from tests.bench.scenarios import QUICK, SCENARIOS, Bench
-from tests.bench.subjects import DIRECT, PLAIN, find_mitmdump
+from tests.bench.subjects import DIRECT, FORGETFUL, PLAIN, find_mitmdump
 
 TINY = replace(
     QUICK,
@@ -21,6 +21,8 @@ TINY = replace(
     requests=10,
     download_bytes=1_000_000,
     flows=100,
+    rows=70_000,
+    recorded=2000,
     subjects=(DIRECT, PLAIN),
 )
 
@@ -48,6 +50,20 @@ def test_a_scenario_measures_each_subject(bench, name):
     assert "not measured" in text  # against mitmdump
 
 
+def test_recording_is_measured_beside_nothing_kept(bench):
+    section = bench.run("record")
+    assert list(section.rows) == [FORGETFUL, PLAIN]
+    (check,) = section.checks
+    assert check.value > 0
+    assert check.target == 0.9
+
+
+def test_memory_of_recorded_flows_is_measured(bench):
+    section = bench.run("memory")
+    assert [check.target for check in section.checks] == [120.0, 500.0]
+    assert "2,000 flows" in render(section)
+
+
 def test_an_answer_that_no_handler_marked_is_a_fault(bench):
     route = load.Route(bench.http_port, None, tls=False, stamped=True)
     with pytest.raises(BenchError, match="the handler did not run"):
@@ -68,6 +84,13 @@ def test_without_mitmdump_the_command_says_how_to_get_it(
     assert section["name"] == "frame"
     assert section["checks"][0]["target"] == 20.0
     assert len(section["checks"][0]["values"]) == 10
+
+
+def test_the_frame_of_many_rows(bench):
+    section = bench.run("million")
+    assert section.rows["rows"][0][0] > 10
+    assert [len(check.values) for check in section.checks[:4]] == [1, 10, 10, 1]
+    assert all(value > 0 for check in section.checks for value in check.values)
 
 
 def test_a_mitmdump_that_is_named_but_not_there_is_an_error(monkeypatch, tmp_path):

@@ -241,6 +241,40 @@ def test_live_flows_are_written_as_they_end(confdir, tmp_path, mitmproxy_sees): 
     assert [len(flows) for flows in mitmproxy_sees(out)] == [2]
 
 
+def test_recording_goes_on_after_a_crash(confdir, tmp_path):
+    """Half a flow at the end of the file does not swallow those that are appended."""
+    origin = Origin(answering(lambda message: response(message.target)))
+    out, spare = tmp_path / "out.mitm", tmp_path / "out.mitm.incomplete"
+    for number in range(3):
+        with listening(confdir, "-w", out) as (process, port):
+            for path in (f"/{number}/whole", f"/{number}/last"):
+                with Wire.to(port) as wire:
+                    assert wire.get(f"{origin.url}{path}").status == 200
+                assert path in process.stdout.readline()
+            process.kill()
+            complaint = process.communicate()[1]
+        assert ("its last flow is incomplete" in complaint) == (number > 0)
+        raw = out.read_bytes()
+        out.write_bytes(raw[: len(raw) - 100 * (number + 1)])  # what a crash does to the last one
+    with pytest.warns(UserWarning, match="cut off"):  # nobody has mended the last one yet
+        flows = nbproxy.open(out)
+    assert [f.response.content for f in flows] == [b"/0/whole", b"/1/whole", b"/2/whole"]
+    assert stat.S_IMODE(spare.stat().st_mode) == 0o600
+    assert all(lost in spare.read_bytes() for lost in (b"/0/last", b"/1/last"))  # nothing is lost
+    origin.close()
+
+
+def test_recording_to_a_damaged_file(sample, tmp_path):
+    """What would be appended could not be read: it is refused, and the file left alone."""
+    out = tmp_path / "out.mitm"
+    raw = sample.read_bytes()
+    out.write_bytes(raw[:2000] + raw[2100:])
+    ended = run("-r", sample, "-w", out)
+    assert ended.returncode == 2
+    assert "the file is damaged; what would be appended could not be read" in ended.stderr
+    assert out.read_bytes() == raw[:2000] + raw[2100:]
+
+
 def test_reading_while_listening(confdir, sample, write):
     script = write("x.py", 'def response(flow): flow.response.headers["x-script"] = "yes"\n')
     origin = Origin(answering(lambda message: response(message.target)))

@@ -24,7 +24,9 @@ PACKAGE = "nbproxy"
 PLAIN = {"errors", "_version"}
 DATA = PLAIN | {"model", "hooks", "options"}
 MIDDLE = DATA | {"protocol", "engine", "certs", "handlers", "filters", "formats", "store"}
-TOP = MIDDLE | {"scripts", "addons", "proxy", "saved", "offline", "_current"}
+MIDDLE |= {"capture"}
+TOP = {"browser", "why"} | MIDDLE | {"scripts", "addons", "proxy", "saved", "offline", "_current"}
+TOP |= {"holding", "own_columns", "replaying"}
 MAY_IMPORT = {
     "errors": set(),
     "_version": set(),
@@ -34,30 +36,57 @@ MAY_IMPORT = {
     "protocol": {"errors", "model"},
     "certs": PLAIN | {"options"},
     "filters": {"errors", "model"},
+    # Below the store, whose views have its methods: it knows flows by its own contract only.
+    "analysis": {"errors", "model", "filters", "certs"},
     "formats": {"errors", "model", "_version"},
-    "store": {"errors", "model", "options", "filters"},
+    "store": {"errors", "model", "options", "filters", "analysis", "_version"},
+    "capture": DATA | {"certs", "store"},
     # Handed the dispatcher, the store and the certificates: it imports none of them.
     "engine": DATA | {"protocol"},
     "handlers": DATA | {"filters"},
     "scripts": DATA | {"handlers", "filters", "formats"},
     "addons": DATA | {"handlers", "filters", "formats", "scripts"},
-    "saved": DATA | {"formats", "store"},  # ties the two, which do not know each other
+    # Ties formats and the store, which do not know each other; scripts have the progress bar.
+    "saved": DATA | {"formats", "store", "scripts"},
+    "accessor": DATA | {"filters", "store"},
+    "own_columns": DATA | {"filters", "handlers", "store"},
     "offline": DATA | {"handlers", "scripts", "store"},  # ties these three
-    "proxy": MIDDLE | {"scripts", "addons", "saved", "offline"},
+    # Ties files, the store and Parquet; of analysis it has the errors that name an extra.
+    "datasets": DATA | {"analysis", "formats", "store"},
+    "scanning": DATA | {"analysis", "datasets", "offline", "proxy", "saved", "scripts", "store"},
+    "holding": DATA | {"handlers", "addons"},
+    "cassettes": DATA | {"engine", "handlers", "store", "addons", "saved"},
+    "replaying": DATA | {"engine", "filters", "formats", "store", "addons", "scripts"},
+    "controls": DATA | {"engine", "handlers", "addons", "holding", "cassettes"},
+    "proxy": MIDDLE
+    | {"controls", "holding", "replaying"}
+    | {"scripts", "addons", "saved", "offline", "accessor", "datasets"},
     "_current": DATA | {"proxy"},  # the notebook's own proxy, for the module-level functions
+    "browser": DATA | {"_current", "proxy", "engine", "capture"},
+    "why": DATA | {"_current", "proxy", "store", "capture"},
     "notebook": TOP,
     "cli": TOP,
     "__main__": {"cli"},
-    "": TOP | {"notebook"},  # nbproxy/__init__.py and its lazy public names
+    "": TOP | {"notebook", "scanning"},  # nbproxy/__init__.py and its lazy public names
 }
 
 NOT_IN_MODEL = {"asyncio", "socket", "threading", "time", "selectors", "ssl"}
 # The modules that make frames, and the columns below them.
 FRAMES = (
+    "nbproxy.accessor",
+    "nbproxy.analysis",
+    "nbproxy.datasets",
     "nbproxy.notebook",
     "nbproxy.store.frame",
+    "nbproxy.store.tries",
     "nbproxy.store.segments",
+    "nbproxy.store.columns",
+    "nbproxy.store.values",
+    "nbproxy.store.numbers",
+    "nbproxy.store.textarrays",
+    "nbproxy.store.dtypes",
     "nbproxy.filters.frame",
+    "nbproxy.filters.judging",
 )
 # Where a library may be imported at all: rooms, or modules of a room.
 ONLY_IN = {
@@ -69,6 +98,7 @@ ONLY_IN = {
     "ipywidgets": ("nbproxy.notebook",),
     "anywidget": ("nbproxy.notebook",),
     "cryptography": ("nbproxy.certs",),
+    "wsproto": ("nbproxy.protocol",),
 }
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 NOT_OURS = {".venv", ".git", "__pycache__", "node_modules", "build", "dist", "htmlcov"}

@@ -59,6 +59,16 @@ def scripts(execute):
     return texts(execute(FOLDER / "02-scripts.ipynb"))
 
 
+@pytest.fixture
+def capture(execute):
+    return texts(execute(FOLDER / "05-capture.ipynb"))
+
+
+@pytest.fixture
+def analysis(execute):
+    return texts(execute(FOLDER / "03-analysis.ipynb"))
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_is_committed_clean(path):
     notebook = nbformat.read(path, as_version=4)
@@ -170,3 +180,59 @@ def test_a_flow_is_a_command(scripts):
     assert scripts["curl"].startswith("curl ")
     assert "('PUT', 'id-2')" in scripts["curl-run"]
     assert "import requests" in scripts["code"]
+
+
+def test_one_cells_traffic_and_nothing_else(capture):
+    assert "(10, 10)" in capture["capture"]
+    assert "Flows: 3 flows" in capture["capture"]
+    for line in (r"page=1 +200 +5 ", r"page=2 +200 +7 "):
+        assert re.search(line, capture["columns"])
+    assert re.search(r"customer +6 +8 ", capture["group"])
+    assert re.search(r"search +10 +1 ", capture["group"])
+    assert "(True, 3, 13)" in capture["outside"]
+    assert "404 and ['/missing']" in capture["block"]
+    assert "True" in capture["block"]
+
+
+def test_why_a_request_is_not_there(capture):
+    assert "http_proxy is not set" in capture["why"]
+    assert "refused: SSLError" in capture["refused"]
+    assert "does not trust the CA" in capture["why-refused"]
+
+
+def test_a_capture_is_recorded_to_a_file(analysis):
+    assert "recording to monday.nbproxy" in analysis["capture"]
+    assert "/api/users/15/orders" in analysis["traffic"]
+    assert analysis["sqlite"].startswith("[(200, 50, ")
+
+
+def test_the_slow_endpoint_is_found(analysis):
+    assert "<svg" in analysis["endpoints"]
+    rows = re.findall(r"(/api/users\S*) +(\d+) +[\d.]+ +([\d.]+)", analysis["percentiles"])
+    assert rows[0][:2] == ("/api/users/{id}/orders", "15")
+    assert float(rows[0][2]) > 0.14
+    assert "<svg" in analysis["timeline"]
+    assert [f"/{number}/" in analysis["slow"] for number in (5, 10, 15, 4)] == [True] * 3 + [False]
+
+
+def test_bodies_become_a_table(analysis):
+    assert "Samovar" in analysis["json"]
+    assert re.search(r"Cadogan +15 +394.5", analysis["merge"])
+    assert "$.items[*].gift_for" in analysis["schema"]
+
+
+def test_a_column_of_ones_own(analysis):
+    assert re.search(r"\b5 +2 +0\.\d+", analysis["column"])
+    assert re.search(r"/api/users/5/orders +5 ", analysis["col-filter"])
+    assert "seconds" in analysis["live"]
+
+
+def test_captures_are_saved_opened_and_compared(analysis):
+    assert "Flows: 3 flows" in analysis["save"]
+    for row in (
+        r"type +GET /api/users/\{id\}/orders +\$\.items\[\*\]\.price +number",
+        r"removed +GET /api/users/\{id\}/orders +\$\.items\[\*\]\.gift_for",
+        r"added +GET /api/users/\{id\}/orders +\$\.items\[\*\]\.vat",
+    ):
+        assert re.search(row, analysis["diff"])
+    assert re.search(r"/api/users/\{id\}/orders +22 +22", analysis["summary"])

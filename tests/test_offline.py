@@ -123,7 +123,7 @@ print(len(nbproxy.open({str(tmp_path / "x.mitm")!r}).run({str(path)!r}).changes(
 def test_nothing_changed(flows, write):
     frame = flows.run(write("def response(flow): pass\n")).changes()
     assert rows(frame) == []
-    assert frame.flow.dtype == "int64"
+    assert frame["flow"].dtype == "int64"
 
 
 def test_options_and_log_are_those_of_the_proxy(proxy, write):

@@ -58,6 +58,8 @@ def raw(url: str, request: bytes) -> bytes:
         ("/api/users?page=x", 200, "application/json"),
         ("/api/users/17", 200, "application/json"),
         ("/api/users/99", 404, "application/json"),
+        ("/api/users/7/orders", 200, "application/json"),
+        ("/api/users/99/orders", 404, "application/json"),
         ("/slow?seconds=0", 200, "text/plain; charset=utf-8"),
         ("/chunked", 200, "text/plain"),
         ("/events?seconds=0", 200, "text/event-stream"),
@@ -107,6 +109,12 @@ def test_users_are_paged_to_the_end(client, base):
         path = page["next"]
     assert [user["id"] for user in seen] == list(range(1, page["total"] + 1))
     assert client.get(f"{base}/api/users/17").json() == seen[16]
+
+
+def test_orders_take_their_time(client, site):
+    slow = client.get(f"{site.http_url}/api/users/5/orders")
+    assert slow.elapsed.total_seconds() > 0.14
+    assert [item["name"] for item in slow.json()["items"]] == ["Cadogan", "Brown Betty"]
 
 
 def test_login(client, base):

@@ -44,6 +44,7 @@ class Status:
         flows: How many were captured.
         handlers: How many there are.
         is_own: Whether this is the notebook's own proxy, which is spoken to as `nbproxy`.
+        capture: The file that it records to and that is kept, "" if none is.
     """
 
     running: bool
@@ -54,6 +55,7 @@ class Status:
     flows: int
     handlers: int
     is_own: bool
+    capture: str = ""
 
     @classmethod
     def of(cls, proxy: Proxy, *, is_own: bool) -> Status:
@@ -68,6 +70,7 @@ class Status:
             flows=len(proxy.flows),
             handlers=len(proxy.handlers),
             is_own=is_own,
+            capture=proxy.options.capture or "",
         )
 
     def headline(self) -> str:
@@ -82,6 +85,8 @@ class Status:
         if self.running and self.loop:
             parts.append(_LOOPS.get(self.loop, self.loop))
         parts += [count(self.flows, "flow"), count(self.handlers, "handler")]
+        if self.capture:
+            parts.append(f"recording to {self.capture}")
         return " · ".join(parts)
 
     def ways(self) -> list[tuple[str, str]]:

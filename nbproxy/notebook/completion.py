@@ -25,6 +25,9 @@ _FILTER = re.compile(
     r"(?<![\w.])(\w+)\.(?:"
     r"on\(\s*(?P<q1>['\"])\w+(?P=q1)\s*,\s*(?:filter\s*=\s*)?"  # on("response", "~d ...
     r"|flows\.filter\(\s*"  # flows.filter("~d ...
+    # intercept("~m ... and its like
+    r"|(?:intercept|next|next_sync|block|throttle|modify_headers|modify_body)\("
+    r"\s*(?:filter\s*=\s*)?"
     r")(?P<q2>['\"])(?P<fragment>[^'\"\n]*)$"
 )
 _MAGIC = re.compile(r"^\s*%?nbproxy[ \t]+(?P<line>[^\n]*)$")

@@ -19,11 +19,23 @@ from traitlets import TraitError
 
 from nbproxy.errors import NbproxyError
 from nbproxy.handlers.guard import InterruptGuard
-from nbproxy.notebook import card, files, magics, mounted, scripts, state, tables
+from nbproxy.notebook import (
+    capture,
+    card,
+    files,
+    intercepting,
+    magics,
+    mounted,
+    pictures,
+    scripts,
+    state,
+    tables,
+)
 from nbproxy.notebook.cells import NotebookCells, NotebookReporter
 from nbproxy.notebook.completion import make_matcher
 from nbproxy.notebook.live import LiveTables
 from nbproxy.notebook.state import Session
+from nbproxy.notebook.widgets import verb as inspecting
 from nbproxy.proxy import Proxy, set_default_runner
 from nbproxy.store.view import Flows
 
@@ -68,7 +80,9 @@ def _attach(session: Session, undo: ExitStack) -> None:
     cells = NotebookCells(shell)
     live = LiveTables(shell, lambda: cells.key)
     session.show_flows = live.show
+    session.follow = live.follow
     undo.callback(live.close)  # after the proxy's end, which may change flows
+    undo.callback(inspecting.close_all)
     set_default_runner(session.new_runner)
     undo.callback(set_default_runner, None)
     atexit.register(session.close)
@@ -77,6 +91,7 @@ def _attach(session: Session, undo: ExitStack) -> None:
     proxy = session.start()
     _attach_handlers(proxy, shell, cells, undo)
     _attach_events(session, cells, live, undo)
+    capture.attach(session, cells, undo)
     _attach_formatters(session, undo)
     _attach_magic(session, undo)
     _attach_kernel(session, live, undo)
@@ -122,6 +137,8 @@ def _attach_formatters(session: Session, undo: ExitStack) -> None:
     """A live table for flows, the card for proxies, and how single flows and messages look."""
     tables.register(session.shell)
     undo.callback(tables.unregister, session.shell)
+    pictures.register(session.shell)
+    undo.callback(pictures.unregister, session.shell)
     display = session.shell.display_formatter
     if display is None or getattr(session.shell, "kernel", None) is None:
         return  # a terminal: one line of text is right
@@ -138,6 +155,8 @@ def _attach_formatters(session: Session, undo: ExitStack) -> None:
 def _attach_magic(session: Session, undo: ExitStack) -> None:
     shell, manager = session.shell, session.shell.magics_manager
     files.add_verbs()
+    intercepting.add_verbs()
+    inspecting.add_verbs()
     shell.register_magics(magics.NbproxyMagics(shell, session))
     undo.callback(manager.registry.pop, magics.NbproxyMagics.__name__, None)
     undo.callback(manager.magics["line"].pop, NAME, None)
@@ -164,6 +183,7 @@ def _attach_kernel(session: Session, live: LiveTables, undo: ExitStack) -> None:
         """End the proxy first. In the control thread, while the main loop still runs."""
         session.close()
         live.close()
+        inspecting.close_all()
         return original(restart)
 
     kernel.do_shutdown = do_shutdown

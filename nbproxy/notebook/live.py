@@ -26,8 +26,13 @@ from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from IPython.core.interactiveshell import InteractiveShell
+
+    from nbproxy.store.store import Store
+
+    Bundle: TypeAlias = dict[str, str]
 
 #: How many tables are kept up to date.
 MAX_TABLES: Final = 8
@@ -80,7 +85,34 @@ class LiveTables:
         if type(flows) is not Flows or not self._can_update():
             self._publish(draw(flows, live=False))
             return
-        table = _Table(flows, self._cell_key(), self._changed)
+        self._add(_Table(flows.store, lambda live: draw(flows, live=live), self._cell_key()))
+
+    def follow(self, flows: Flows, picture: Callable[[bool], Bundle]) -> Callable[[], None]:
+        """Display what a function makes of flows, and again when they change.
+
+        Args:
+            flows: Which.
+            picture: Gives the output by media type; told whether more will come. On the first call
+                its exceptions are the caller's, later ones are dropped.
+
+        Returns:
+            A function that ends it; what was shown last stays.
+        """
+        if not self._can_update():
+            self._publish(picture(False))
+            return lambda: None
+        table = _Table(flows.store, picture, self._cell_key())
+        self._add(table)
+        return lambda: self._end(table)
+
+    def _end(self, table: _Table) -> None:
+        with self._lock:
+            known = table in self._tables
+            self._tables = [each for each in self._tables if each is not table]
+        if known:
+            self._finish(table)
+
+    def _add(self, table: _Table) -> None:
         # the mark of a live table comes with the first update, which runs without a front end
         # never keep: what they save is static
         self._publish(table.draw(live=False), table.display_id)
@@ -91,7 +123,7 @@ class LiveTables:
             if self._thread is None:
                 self._thread = daemon(self._serve, "nbproxy-tables")
                 self._thread.start()
-        table.watch()
+        table.watch(self._changed)
         for old in surplus:
             self._finish(old)
 
@@ -122,7 +154,7 @@ class LiveTables:
         has_kernel = getattr(self._shell, "kernel", None) is not None
         return has_kernel and self._shell.display_pub is self._publisher
 
-    def _publish(self, bundle: dict[str, str], display_id: str | None = None) -> None:
+    def _publish(self, bundle: Bundle, display_id: str | None = None) -> None:
         transient = {"display_id": display_id} if display_id is not None else {}
         self._shell.display_pub.publish(bundle, transient=transient)
 
@@ -175,19 +207,23 @@ class _Table:
         shown: What was sent last.
     """
 
-    def __init__(self, flows: Flows, cell_key: str | None, wake: threading.Event) -> None:
+    def __init__(
+        self, store: Store, picture: Callable[[bool], Bundle], cell_key: str | None
+    ) -> None:
         self.cell_key = cell_key
         self.display_id = uuid.uuid4().hex
         self.context = contextvars.copy_context()
         self.changed = False
-        self.shown: dict[str, str] = {}
-        self._flows = flows
-        self._wake = wake
+        self.shown: Bundle = {}
+        self._store = store
+        self._picture = picture
+        self._wake: threading.Event | None = None
         self._unsubscribe: Callable[[], None] | None = None
 
-    def watch(self) -> None:
+    def watch(self, wake: threading.Event) -> None:
         """Ask the store to tell of changes."""
-        self._unsubscribe = self._flows.store.subscribe(self._on_change)
+        self._wake = wake
+        self._unsubscribe = self._store.subscribe(self._on_change)
         self._on_change()  # for the mark, and what came between drawing and now
 
     def unwatch(self) -> None:
@@ -195,18 +231,19 @@ class _Table:
         if self._unsubscribe is not None:
             self._unsubscribe()
 
-    def draw(self, *, live: bool) -> dict[str, str]:
-        """The table as it is now, by media type."""
-        self.shown = draw(self._flows, live=live)
+    def draw(self, *, live: bool) -> Bundle:
+        """What it shows now, by media type."""
+        self.shown = self._picture(live)
         return self.shown
 
     def _on_change(self) -> None:
         """On the proxy's thread, at each change: it must cost nothing."""
         if not self.changed:
             self.changed = True
-            self._wake.set()
+            if self._wake is not None:
+                self._wake.set()
 
 
-def draw(flows: Flows, *, live: bool) -> dict[str, str]:
+def draw(flows: Flows, *, live: bool) -> Bundle:
     """A table of the newest flows, by media type."""
     return tables.bundle(flows, limit=MAX_ROWS, live=live)

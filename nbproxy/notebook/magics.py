@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
+from nbproxy.capture.bundle import files_for
+from nbproxy.capture.environment import exports
+from nbproxy.capture.process import SURROUNDINGS
 from nbproxy.errors import NbproxyError
 from nbproxy.notebook import card, completion
 from nbproxy.notebook.state import LOOPS, Session, option_name
@@ -44,6 +47,7 @@ class Argument:
         rest: Whether it is all that follows, as it stands, without quoting rules. It is the last;
             those before it are positionals of one word each.
         choices: The words it takes; empty if not limited.
+        flag: For options: whether it takes no value.
         convert: From the word to the value; its ValueError becomes the user's.
         complete: From a fragment to what may be meant; None where there is nothing to say.
     """
@@ -55,6 +59,7 @@ class Argument:
     optional: bool = True
     rest: bool = False
     choices: tuple[str, ...] = ()
+    flag: bool = False
     convert: Callable[[str], Any] = str
     complete: Callable[[Session | None, str], Sequence[str]] | None = None
 
@@ -97,7 +102,9 @@ class Verb:
                 settings["choices"] = each.choices
             if each.metavar:
                 settings["metavar"] = each.metavar
-            if not each.name.startswith("-"):
+            if each.flag:
+                settings["action"] = "store_true"
+            elif not each.name.startswith("-"):
                 optional = "*" if each.many or each.rest else "?"
                 settings["nargs"] = optional if each.optional else "+" if each.many else None
             elif each.many:
@@ -190,7 +197,7 @@ def _convert(verb: Verb, argument: Argument, found: argparse.Namespace) -> None:
     try:
         if isinstance(value, list):
             setattr(found, name, [argument.convert(each) for each in value])
-        elif value is not None:
+        elif value is not None and not argument.flag:
             setattr(found, name, argument.convert(value))
     except (NbproxyError, ValueError) as error:
         raise UsageError(f"%nbproxy {verb.name}: {error}") from None
@@ -262,6 +269,8 @@ def _start(session: Session, arguments: argparse.Namespace) -> None:
     values = dict(arguments.set)
     if arguments.port is not None:
         values["listen_port"] = arguments.port
+    if arguments.capture is not None:
+        session.need_proxy().options.capture = arguments.capture  # it need not start anew for that
     running = session.proxy is not None and session.proxy.running
     proxy = session.start(loop=arguments.loop, **values)
     status = card.Status.of(proxy, is_own=True)
@@ -362,18 +371,8 @@ def _ca(session: Session, _: argparse.Namespace) -> None:
 
 def environment(proxy: Proxy) -> dict[str, str]:
     """Environment variables that send common clients through a proxy and let them trust its CA."""
-    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), proxy.url)
-    trust = (
-        "SSL_CERT_FILE",  # OpenSSL, Python's ssl, httpx, Go
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "NODE_EXTRA_CA_CERTS",
-        "GIT_SSL_CAINFO",
-        "PIP_CERT",
-        "AWS_CA_BUNDLE",
-    )
-    node = {"NODE_USE_ENV_PROXY": "1"}  # from Node 24 on; before, it ignores the variables
-    return {**proxies, **dict.fromkeys(trust, str(proxy.ca_file)), **node}
+    certificates, wget = files_for(proxy, SURROUNDINGS.otherwise())
+    return exports(proxy.url, certificates, wget)
 
 
 def _env(session: Session, _: argparse.Namespace) -> None:
@@ -421,6 +420,11 @@ def _handler_names(session: Session | None, _: str) -> list[str]:
 
 
 _FILTER = Argument("filter", "a filter expression, such as ~d example.org", "FILTER", rest=True)
+
+def _captures(_: Session | None, fragment: str) -> list[str]:
+    return completion.paths(fragment, (".nbproxy",))
+
+
 _SET = Argument(
     "--set",
     "an option; %nbproxy options lists them",
@@ -446,6 +450,7 @@ for _verb in (
         (
             Argument("--port", "port to listen on; 0 picks a free one", "N", convert=_port),
             Argument("--loop", "where its event loop lives", choices=LOOPS),
+            Argument("--capture", "a file to record to, and to keep", "FILE", complete=_captures),
             _SET,
         ),
         "If it runs already it starts anew with what is given here; flows and handlers stay.",

@@ -21,6 +21,7 @@ from nbproxy.engine.runner import ThreadRunner, daemon
 from nbproxy.errors import ConfigError
 from nbproxy.notebook import card, mounted
 from nbproxy.options import OPTIONS, check
+from nbproxy.proxy import Proxy
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from nbproxy.engine.runner import LoopRunner
     from nbproxy.options import Options
-    from nbproxy.proxy import Proxy
     from nbproxy.store.view import Flows
 
 LOOPS = ("mounted", "thread")
@@ -138,6 +138,7 @@ class Session:
         config: `c.NbProxy`.
         undo: Closing it unloads.
         show_flows: Displays flows, live where that is possible.
+        follow: Displays what a function makes of flows, again when they change; see `LiveTables`.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -145,6 +146,8 @@ class Session:
         self.config = NbProxy(parent=shell)
         self.undo = ExitStack()
         self.show_flows: Callable[[Flows], None] = self.show
+        self.follow: Callable[[Flows, Callable[[bool], dict[str, str]]], Callable[[], None]]
+        self.follow = self._show_once
 
     @property
     def proxy(self) -> Proxy | None:
@@ -175,6 +178,8 @@ class Session:
             ConfigError: It cannot listen, or an option cannot be used.
         """
         global _configured  # noqa: PLW0603 - see there
+        if self.proxy is None:  # some options count when it is made
+            _current.set(Proxy(**self.config.given()))
         proxy = self.need_proxy()
         if _configured is not proxy:
             _configured = proxy
@@ -214,7 +219,7 @@ class Session:
     def close(self) -> None:
         """The process is about to end: stop, but do not wait for ever. From any thread."""
         proxy = self.proxy
-        if proxy is None or not proxy.running:
+        if proxy is None:
             return
         thread = daemon(proxy.close, "nbproxy-close")
         try:
@@ -232,6 +237,12 @@ class Session:
     def publish(self, bundle: dict[str, str]) -> None:
         """Display something that is at hand in several media types."""
         self.shell.display_pub.publish(bundle)
+
+    def _show_once(
+        self, _: Flows, picture: Callable[[bool], dict[str, str]]
+    ) -> Callable[[], None]:
+        self.publish(picture(False))
+        return lambda: None
 
     def show(self, thing: object) -> None:
         """Display an object as if it were the last line of a cell."""

@@ -71,6 +71,7 @@ _FIRST = (
     "Tim",
 )
 _LAST = ("Lovelace", "Turing", "Liskov", "Knuth", "Dijkstra")
+_POTS = ("Brown Betty", "Kyusu", "Samovar", "Utah", "Yixing", "Cadogan")
 USER_COUNT = 42
 PAGE_SIZE = 10
 
@@ -87,6 +88,28 @@ def user(number: int) -> dict[str, object] | None:
         "email": f"{first}.{last}@shop.test".lower(),
         "teapots": number * 7 % 5,
     }
+
+
+def orders(number: int) -> dict[str, object] | None:
+    """What a customer has ordered, or None where there is none of that number."""
+    if user(number) is None:
+        return None
+    items = [
+        {
+            "sku": f"T{each % len(_POTS):02d}",
+            "name": _POTS[each % len(_POTS)],
+            "count": each % 3 + 1,
+            "price": 9.5 + each % 7 * 4,
+            "gift_for": None if each % 4 else _FIRST[each % len(_FIRST)],
+        }
+        for each in range(number, number + 1 + number % 4)
+    ]
+    return {"user": number, "items": items}
+
+
+def orders_wait_s(number: int) -> float:
+    """How long the shop looks for a customer's orders: for some much longer."""
+    return 0.15 if number % 5 == 0 else 0.01 + number % 7 * 0.005
 
 
 def users_page(page: int) -> dict[str, object] | None:

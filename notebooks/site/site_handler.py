@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ MAX_BODY_BYTES = 64 << 20
 MAX_BIG_MB = 1024
 MAX_WAIT_S = 30.0
 SESSION_TOKEN = "teapot-7c1f4e"  # noqa: S105  a made-up secret, so that masking has something to mask
+
+_ORDERS = re.compile(r"/api/users/([0-9]{1,6})/orders")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -55,6 +58,8 @@ class Handler(BaseHTTPRequestHandler):
             route(self)
         elif folder == "/api/users" and last.isdecimal():
             self.send_json(site_content.user(int(last)))
+        elif orders := _ORDERS.fullmatch(url.path):
+            self.orders(int(orders[1]))
         else:
             self.missing()
 
@@ -186,6 +191,11 @@ class Handler(BaseHTTPRequestHandler):
     def users(self) -> None:
         """`?page=N`: ten customers as JSON; `/api/users/N` is one of them."""
         self.send_json(site_content.users_page(int(self.number("page", 1, 1e6))))
+
+    def orders(self, number: int) -> None:
+        """`/api/users/N/orders`: as JSON, after a while; for some customers a long one."""
+        self.wait(site_content.orders_wait_s(number))
+        self.send_json(site_content.orders(number))
 
     def login(self) -> None:
         """Takes JSON with user and password; gives a token and a cookie.

@@ -19,11 +19,13 @@ from tests.bench.processes import BenchError, Child, Usage
 from tests.bench.report import Check, Section, pairs
 from tests.bench.subjects import (
     DIRECT,
+    FORGETFUL,
     MITMDUMP,
     MOUNTED,
     PLAIN,
     SCRIPTED,
     Direct,
+    Forgetful,
     Mitmdump,
     Mounted,
     Plain,
@@ -54,7 +56,10 @@ class Plan:
         kernels: In how many fresh kernels the extension is loaded.
         idle_s: How long a kernel is watched doing nothing.
         flows: How many lie under the frame's one more.
+        rows: How many there are in the frame that is measured without flows.
         saved: How many are in a file that is read.
+        scanned: How many a script runs over on a cluster.
+        recorded: How many are recorded to see what they cost in memory.
         subjects: Which ones.
     """
 
@@ -65,12 +70,24 @@ class Plan:
     kernels: int = 3
     idle_s: float = 4.0
     flows: int = 100_000
+    rows: int = 1_000_000
     saved: int = 20_000
+    scanned: int = 100_000
+    recorded: int = 200_000
     subjects: tuple[str, ...] = (DIRECT, MITMDUMP, PLAIN, MOUNTED)
 
 
 FULL: Final = Plan()
-QUICK: Final = Plan(rounds=1, seconds=1.0, requests=100, kernels=1, idle_s=1.0)
+QUICK: Final = Plan(
+    rounds=1,
+    seconds=1.0,
+    requests=100,
+    kernels=1,
+    idle_s=1.0,
+    rows=200_000,
+    scanned=10_000,
+    recorded=40_000,
+)
 
 
 @dataclass(frozen=True)
@@ -146,6 +163,8 @@ class Bench:
             return Plain(self.confdir, self.trusted)
         if name == SCRIPTED:
             return Scripted(self._root / "scripts", self.confdir, self.trusted)
+        if name == FORGETFUL:
+            return Forgetful(self.confdir, self.trusted)
         if name == MOUNTED:
             return Mounted(self.folder(), self.confdir, self.trusted)
         assert self._mitmdump is not None
@@ -305,6 +324,39 @@ def _scripts(bench: Bench, section: Section) -> None:
     ]
 
 
+def _record(bench: Bench, section: Section) -> None:
+    rates, cpu = Figures(list), Figures(list)
+    with bench.subjects(FORGETFUL, PLAIN) as subjects:
+        for _ in range(bench.plan.rounds):
+            for name, subject in subjects.items():
+                assert subject.usage is not None
+                route = bench.route(subject, tls=False)
+                result = load.keep_alive(
+                    route, _CONNECTIONS, bench.plan.seconds, subject.usage.cpu_s
+                )
+                rates[name].append(result.rate)
+                cpu[name].append(result.cpu_us)
+    section.columns = ("requests/s", "CPU us/request")
+    section.rows = {name: [rates[name], cpu[name]] for name in rates}
+    section.checks = _versus("recording / none kept, requests/s", rates, PLAIN, FORGETFUL, 0.9)
+
+
+def _memory(bench: Bench, section: Section) -> None:
+    count = bench.plan.recorded
+    child = Child("memory", str(count))
+    try:
+        found = child.wait_ready().hello
+    finally:
+        child.close()
+    section.columns = ("flows/s",)
+    section.rows = {"recording": [[count / found["seconds"]]]}
+    section.checks = [
+        Check("memory above the start", [found["grown"] / _MB], "MB", "<=", 120.0),
+        Check("memory for each flow", [found["grown"] / count], "B", "<=", 500.0),
+    ]
+    section.notes.append(f"{count:,} flows with bodies of 1 kB")
+
+
 def _read(bench: Bench, section: Section) -> None:
     file = bench.folder()
     count = bench.plan.saved
@@ -339,6 +391,54 @@ def _frame(bench: Bench, section: Section) -> None:
         Check("nbproxy.df after one more flow", found["one_more_ms"], "ms", "<", 20.0)
     ]
     section.notes.append(f"{bench.plan.flows:,} flows")
+
+
+def _million(bench: Bench, section: Section) -> None:
+    child = Child("million", str(bench.plan.rows), "10")
+    try:
+        found = child.wait_ready().hello
+    finally:
+        child.close()
+    section.columns = ("bytes a row", "ms")
+    section.rows = {
+        "rows": [[found["rows_bytes"]], []],
+        "rows, resident": [[found["rows_resident"]], []],
+        "a frame, as pandas says": [[found["frame_bytes"]], []],
+        "the first frame": [[], [found["first_ms"]]],
+    }
+    section.checks = [
+        Check("rows and what frames share", [found["all_bytes"]], "bytes", "<", 150.0),
+        Check("df after one more row", found["free_ms"], "ms", "<", 50.0, worst=True),
+        Check("the same, earlier ones held", found["held_ms"], "ms", "<", 50.0, worst=True),
+        Check("the same, when all is merged", [found["merging_ms"]], "ms", "<", 50.0, worst=True),
+        *(
+            Check(source, took, "ms", "<", 500.0, worst=True)
+            for source, took in found["filters_ms"].items()
+        ),
+    ]
+    section.notes.append(f"{bench.plan.rows:,} rows")
+
+
+def _scan(bench: Bench, section: Section) -> None:
+    file = bench.folder().with_suffix(".nbproxy")
+    count = bench.plan.scanned
+    took = Figures(list)
+    one, two = "one process", "two processes"
+    for _ in range(min(3, bench.plan.rounds)):
+        for name, processes in ((one, 1), (two, 2)):
+            command = [sys.executable, "-m", "tests.bench.scanning"]
+            command += [str(file), str(count), str(processes)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            seconds, changes = json.loads(done.stdout.splitlines()[-1])
+            if changes != 2 * count:
+                raise BenchError(f"{name}: {changes} changes of {2 * count}")
+            took[name].append(seconds)
+    section.columns = ("s",)
+    section.rows = {name: [took[name]] for name in took}
+    section.checks = [
+        Check("two processes, times as fast as one", pairs(took[one], took[two]), target=1.6)
+    ]
+    section.notes.append(f"{count:,} flows with bodies of 2 kB, on a local Dask cluster")
 
 
 _LOAD_CELL: Final = """
@@ -409,8 +509,12 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "download": Scenario("HTTP, one large download", _download(tls=False)),
     "download-tls": Scenario("HTTPS, one large download", _download(tls=True)),
     "scripts": Scenario("HTTP with one header changed by a script of 2012", _scripts),
+    "record": Scenario("HTTP recorded to disk, beside nothing kept", _record),
+    "memory": Scenario("what recorded flows cost in memory", _memory),
     "read": Scenario("reading a file of saved flows", _read),
     "frame": Scenario("the DataFrame after one more flow", _frame),
+    "million": Scenario("the DataFrame of a million rows", _million),
+    "scan": Scenario("a script over many saved flows, on a local Dask cluster", _scan),
     "load": Scenario("%load_ext nbproxy, imports included", _load_ext),
     "idle": Scenario("a kernel in which nothing happens", _idle),
 }

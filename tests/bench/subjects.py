@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from tests.bench.plain import FORGET
 from tests.bench.processes import BenchError, Child, Usage
 from tests.support.kernels import Kernel
 
@@ -20,6 +21,7 @@ MITMDUMP: Final = "mitmdump"
 PLAIN: Final = "nbproxy"
 MOUNTED: Final = "nbproxy in a kernel"
 SCRIPTED: Final = "nbproxy with a script"
+FORGETFUL: Final = "nbproxy, none kept"
 
 _LINE: Final[Line] = "ipykernel7"
 
@@ -169,6 +171,18 @@ class Scripted(Plain):
         script = folder / "stamp.py"
         script.write_text(_OLD_SCRIPT, encoding="utf-8")
         _InChild.__init__(self, Child("plain", str(confdir), str(trusted), str(script)))
+
+
+class Forgetful(Plain):
+    """As `Plain`, but flows stay in memory, and are removed a few times a second.
+
+    Args:
+        confdir: For its CA.
+        trusted: File of the origin's CA.
+    """
+
+    def __init__(self, confdir: Path, trusted: Path) -> None:
+        _InChild.__init__(self, Child("plain", str(confdir), str(trusted), FORGET))
 
 
 class Mounted:

@@ -120,6 +120,51 @@ def read(flow: HTTPFlow) -> None:
         response.stream = True
 
 
+async def held_and_sent_again(proxy: Proxy) -> None:
+    """Holding, replaying, rules."""
+    with proxy.intercept("~m POST", on="request", timeout=5) as rule:
+        assert_type(rule.hits, int)
+    flow = await proxy.next("~m POST", timeout=30)
+    assert_type(flow, HTTPFlow)
+    assert_type(proxy.next_sync(), HTTPFlow)
+    for held in proxy.intercepts.held:
+        assert_type(held.flow, HTTPFlow)
+        assert_type(held.deadline, float)
+    proxy.intercepts.answer(flow, Response.make(404))
+    flow.intercept(timeout=1)
+    assert_type(await flow.replay(headers={"a": None}), HTTPFlow)
+    assert_type(flow.replay_sync(json={}), HTTPFlow)
+    frame: pd.DataFrame = await proxy.flows.replay(vary={"page": range(5)}, concurrency=2)
+    frame = proxy.flows.replay_sync()
+    del frame
+    proxy.replay_server(proxy.flows, strict=True, ignore=["$.ts", "date"]).off()
+    proxy.map_local("https://example.org", "folder").off()
+    proxy.map_remote("https://example.org", "http://127.0.0.1:8000").off()
+    proxy.modify_headers("~q", set={"a": "1"}, add={"b": ["1", "2"]}, remove=["c"]).off()
+    proxy.modify_body("~s", "a", lambda match: match[0].upper()).off()
+    proxy.block("~d ads.example", 404).off()
+    proxy.throttle(latency=(0.1, 0.2), bandwidth=1e5, fail=0.1, status=503, seed=1).off()
+    with proxy.cassette("tape.mitm", mode="new") as tape:
+        assert_type(tape.recorded, int)
+    async with proxy.cassette("tape.mitm"):
+        nbproxy.intercepts.resume_all()
+    flow.request.bandwidth = 1000
+
+
+def one_cells_traffic(proxy: Proxy) -> None:
+    """Captures, browsers, reasons."""
+    with nbproxy.capture(no_proxy="") as cap, proxy.capture():
+        assert_type(cap.flows, Flows)
+        assert_type(cap.is_open, bool)
+    df: pd.DataFrame = cap.df
+    assert_type([flow.request for flow in cap], list[Request])
+    with nbproxy.browser("https://example.org/", name="firefox", headless=True) as browser:
+        assert_type(browser.running, bool)
+    reasons = nbproxy.why("https://example.org/", proxy=proxy)
+    assert_type([check.advice for check in reasons.problems], list[str])
+    del df
+
+
 def made_by_hand() -> None:
     """Messages from scratch."""
     assert_type(Request.make("GET", "https://example.org/", b"", {"a": "b"}), Request)

@@ -273,6 +273,11 @@ class _Each:
 
 def _ids_of(df: pd.DataFrame) -> list[int]:
     """The flows' ids in a frame."""
+    if "file" in df.columns:
+        raise AttributeError(
+            "these rows are of files that nbproxy.scan has read, and their flows are not here: "
+            "nbproxy.open(file) one of them, and take its df"
+        )
     values: Any
     if INDEX in df.index.names:
         values = df.index.get_level_values(INDEX)

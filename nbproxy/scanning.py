@@ -61,7 +61,7 @@ def scan(
 ) -> Scan:
     """Many captures as one Dask DataFrame: `pip install 'nbproxy[dask]'`.
 
-    The columns and dtypes are those of `nbproxy.df`, and `file`. The index, `number`, is the
+    The columns and dtypes are those of `nbproxy.df`, and `file`. The index, `id`, is the
     number of the flow in its file: the key of its row in a capture and in a dataset, its place,
     counted from 0, in others. It is no id of this process, so `df.flow` does not take it.
 

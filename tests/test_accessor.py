@@ -160,6 +160,8 @@ def test_frames_that_are_not_of_flows(flows):
     _ = flows.df
     with pytest.raises(AttributeError, match="index"):
         _ = pd.DataFrame({"a": [1]}).flow
+    with pytest.raises(AttributeError, match="scan"):
+        _ = flows.df.assign(file="x.mitm").flow
     with pytest.raises(AttributeError, match="numbers"):
         _ = pd.DataFrame({"id": ["x"]}).flow
 

@@ -26,7 +26,7 @@ DATA = PLAIN | {"model", "hooks", "options"}
 MIDDLE = DATA | {"protocol", "engine", "certs", "handlers", "filters", "formats", "store"}
 MIDDLE |= {"capture"}
 TOP = {"browser", "why"} | MIDDLE | {"scripts", "addons", "proxy", "saved", "offline", "_current"}
-TOP |= {"holding", "own_columns", "replaying"}
+TOP |= {"holding", "own_columns", "replaying", "contentviews"}
 MAY_IMPORT = {
     "errors": set(),
     "_version": set(),
@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "filters": {"errors", "model"},
     # Below the store, whose views have its methods: it knows flows by its own contract only.
     "analysis": {"errors", "model", "filters", "certs"},
+    "contentviews": {"errors", "model"},
     "formats": {"errors", "model", "_version"},
     "store": {"errors", "model", "options", "filters", "analysis", "_version"},
     "capture": DATA | {"certs", "store"},

@@ -38,7 +38,7 @@ class Listener(Protocol):
         """A process is about to be started."""
         ...
 
-    def starting(self, thread: threading.Thread) -> None:
+    def starting(self, thread: threading.Thread, frame: FrameType) -> None:
         """A thread is about to be started."""
         ...
 
@@ -83,9 +83,9 @@ class Patches:
         if self._active:
             self._listener.spawning(frame)
 
-    def _starting(self, _: FrameType, thread: Any, __: tuple[Any, ...]) -> None:
+    def _starting(self, frame: FrameType, thread: Any, _: tuple[Any, ...]) -> None:
         if self._active:
-            self._listener.starting(thread)
+            self._listener.starting(thread, frame)
 
     def _forking(self) -> None:
         """`os.fork` and `os.forkpty`, which `!` commands and multiprocessing use."""

@@ -79,8 +79,8 @@ class Watch:
         self._watched: frozenset[int] = frozenset()
         self._dialled: deque[Dialled] = deque(maxlen=_DIALLED)
         self._spawned: deque[Spawned] = deque(maxlen=_SPAWNED)
-        # threads, and the cells that have started them
-        self._starters: weakref.WeakKeyDictionary[threading.Thread, int] = (
+        # threads, and where in the notebook they were started
+        self._starters: weakref.WeakKeyDictionary[threading.Thread, Site] = (
             weakref.WeakKeyDictionary()
         )
         self._patches = Patches(self)
@@ -146,12 +146,11 @@ class Watch:
         """A process is about to be started."""
         self._spawned.append(Spawned(since_boot(), self.site(frame)))
 
-    def starting(self, thread: threading.Thread) -> None:
+    def starting(self, thread: threading.Thread, frame: FrameType) -> None:
         """A thread is about to be started."""
-        if self.code is not None:
-            cell = self.code.running() or self._starters.get(threading.current_thread())
-            if cell is not None:
-                self._starters[thread] = cell
+        site = self.site(frame)
+        if site is not None:
+            self._starters[thread] = site
 
     # -- from frames to sites
 
@@ -170,8 +169,8 @@ class Watch:
     ) -> Site | None:
         """Where in the notebook these frames are.
 
-        A thread works for the cell that has started it; one of a pool for the cell that is being
-        run. Where nothing in it is a cell's code, the line is the one which that cell has come to.
+        A thread works for the cell that has started it, for the line where it did; one of a pool
+        for the cell that is being run, for the line which that has come to.
 
         Args:
             frames: The outermost first.
@@ -181,17 +180,19 @@ class Watch:
         code = self.code
         if code is None:
             return None
+        starter = None
         if running is None and not is_cell(frames, code):
             busy = code.busy()
             starter = self._starters.get(thread) if thread is not None else None
-            candidates = [starter, busy.cell if busy is not None else None]
-            if is_pooled(frames):
-                candidates.reverse()
-            running = next((each for each in candidates if each is not None), None)
+            if busy is not None and (starter is None or is_pooled(frames)):
+                starter = Site(busy.cell)
+            running = starter.cell if starter is not None else None
         found = site_of(frames, code, running)
-        if found is not None and found.line is None:
-            found = Site(found.cell, line_now(found.cell, code), found.function)
-        return found
+        if found is None or found.line is not None:
+            return found
+        if starter is not None and starter.line is not None:
+            return Site(found.cell, starter.line, found.function or starter.function)
+        return Site(found.cell, line_now(found.cell, code), found.function)
 
 
 def since_boot() -> float:

@@ -22,6 +22,8 @@ _NODE_COST: Final = 16  # characters that a node takes for itself
 _MASKED: Final = frozenset({"string", "number", "bytes", "text", "graphql"})
 
 Also = tuple[tuple[str, str], ...]
+if TYPE_CHECKING:
+    Rewrite = Callable[[str | None, int, str], tuple[str, str] | None]
 
 
 @dataclass(slots=True)
@@ -36,7 +38,8 @@ class TreeBuilder:
     """One window of a tree.
 
     Attributes:
-        rewrite: Gives another type and text for a string in place of its own, by its key and its
+        rewrite: Gives another type and text for a string or number in place of its own, by its key
+            and its
             depth; None to leave it.
         seen: Nodes so far, shown or not.
     """
@@ -51,7 +54,7 @@ class TreeBuilder:
         self._stack = [_Frame(self._root, is_list=True, secret=False)]
         self._attached = 1  # of the stack, those that are in the tree: always its beginning
         self._below = 0  # levels that are deeper than is shown
-        self.rewrite: Callable[[str | None, int, str], tuple[str, str] | None] | None = None
+        self.rewrite: Rewrite | None = None
         self.seen = 0
         self._full_at: int | None = None
 
@@ -85,7 +88,7 @@ class TreeBuilder:
         name = self._key
         secret = frame.secret or (name is not None and is_secret_name(name))
         key = self._next_key()
-        if self.rewrite is not None and type_ == "string":
+        if self.rewrite is not None and type_ in ("string", "number"):
             new = self.rewrite(name, len(self._stack) - 1, value)
             if new is not None:
                 (type_, value), lines = new, True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-MAX_DOCUMENT: Final = 2**20
+MAX_DOCUMENT: Final = 256 * 1024
 _MAX_INDENT: Final = 40
 
 _TOKEN: Final = re.compile(
@@ -66,65 +66,65 @@ class _Writer:
         self._inline = 0  # those of them that are parentheses or brackets
         self._last = ""
 
-    def add(self, token: str) -> None:
-        """The next token."""
-        if token.startswith(("#", '"""')):
+    def add(self, word: str) -> None:
+        """The next word."""
+        if word.startswith(("#", '"""')):
             self._flush()
-            self._line.append(token)
+            self._line.append(word)
             self._flush()
         elif self._inline:
-            self._add_inline(token)
-        elif token == "}":
+            self._add_inline(word)
+        elif word == "}":
             self._flush()
             if self._open:
                 self._open.pop()
-            self._line.append(token)
+            self._line.append(word)
             self._flush()
             if not self._open:
                 self._lines.append("")
         else:
-            if self._begins_line(token):
+            if self._begins_line(word):
                 self._flush()
-            self._append(token)
-            if token in ("(", "["):
-                self._open.append(token)
+            self._append(word)
+            if word in ("(", "["):
+                self._open.append(word)
                 self._inline += 1
-            elif token == "{":
+            elif word == "{":
                 self._flush()
-                self._open.append(token)
-        self._last = token
+                self._open.append(word)
+        self._last = word
 
-    def _add_inline(self, token: str) -> None:
-        self._append(token)
-        if token in ("(", "[", "{"):
-            self._open.append(token)
+    def _add_inline(self, word: str) -> None:
+        self._append(word)
+        if word in ("(", "[", "{"):
+            self._open.append(word)
             self._inline += 1
-        elif token in (")", "]", "}"):
+        elif word in (")", "]", "}"):
             self._open.pop()
             self._inline -= 1
 
-    def _begins_line(self, token: str) -> bool:
-        """Whether a token begins a field: in braces, a name after something complete."""
+    def _begins_line(self, word: str) -> bool:
+        """Whether a word begins a field: in braces, a name after something complete."""
         if not self._open or not self._line:
             return False
-        if token == "...":
+        if word == "...":
             return True
-        if not (token[0].isalpha() or token[0] == "_"):
+        if not (word[0].isalpha() or word[0] == "_"):
             return False
         if self._last in (":", "@", "$", "=", "|", "&") or self._last == "...":
             return False
         return not (self._last == "on" and len(self._line) > 1 and "..." in self._line)
 
-    def _append(self, token: str) -> None:
+    def _append(self, word: str) -> None:
         last = self._last
-        tight = token in (",", ":", ")", "]", "!", "(") or last in ("(", "[", "$", "@", "")
-        if token == "(" and last == ":":
+        tight = word in (",", ":", ")", "]", "!", "(") or last in ("(", "[", "$", "@", "")
+        if word == "(" and last == ":":
             tight = False
-        if last == "..." and token != "on" and token[0] not in "@{":
+        if last == "..." and word != "on" and word[0] not in "@{":
             tight = True
         if self._line and not tight:
             self._line.append(" ")
-        self._line.append(token)
+        self._line.append(word)
 
     def _flush(self) -> None:
         if self._line:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nbproxy.contentviews.building import Also, TreeBuilder
 
 MAX_NESTING: Final = 1000
+#: Items that are read: what bounds the time that hostile bytes take.
+MAX_ITEMS: Final = 250_000
 
 
 class DamagedError(ValueError):
@@ -58,15 +60,14 @@ def read(
         How many values there were at the outermost level, complete ones, and notes.
     """
     stack: list[_Frame] = []
-    position = values = 0
+    position = values = number = 0
     tag = ""
     while position < len(data):
+        number += 1
+        if number > MAX_ITEMS:
+            return values, [f"Read as far as byte {position:,}."]
         try:
-            found = item(data, position)
-            if found.kind == "end" and not (stack and stack[-1].left is None):
-                raise DamagedError("an end of nothing")
-            if len(stack) >= MAX_NESTING:
-                raise DamagedError(f"nested deeper than {MAX_NESTING:,} levels")
+            found = _checked(item(data, position), stack)
         except DamagedError as error:
             return values, [f"Not readable from byte {position:,} on: {error}."]
         position = found.end
@@ -92,6 +93,14 @@ def read(
         values += not stack
     notes = ["It is cut off: more was announced than there is."] if stack or tag else []
     return values, notes
+
+
+def _checked(found: Item, stack: list[_Frame]) -> Item:
+    if found.kind == "end" and not (stack and stack[-1].left is None):
+        raise DamagedError("an end of nothing")
+    if len(stack) >= MAX_NESTING:
+        raise DamagedError(f"nested deeper than {MAX_NESTING:,} levels")
+    return found
 
 
 def _is_name(frame: _Frame, found: Item, builder: TreeBuilder) -> bool:

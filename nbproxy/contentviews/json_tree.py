@@ -1,6 +1,6 @@
 """JSON as a tree, or as indented source; also JSON lines, text sequences, and what was cut off.
 
-Read by a tokenizer and a table of states rather than `json.loads`: numbers keep their spelling,
+Read by a wordizer and a table of states rather than `json.loads`: numbers keep their spelling,
 names that occur twice are both shown, depth costs no recursion, and of a damaged document
 everything before the damage is seen.
 """
@@ -11,20 +11,24 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from nbproxy.contentviews.building import TreeBuilder
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from nbproxy.contentviews.building import TreeBuilder
 
 #: Indented source may become so long; nesting that grows beyond it is shown as it is.
 MAX_SOURCE: Final = 16 * 2**20
 _MAX_INDENT: Final = 40
+#: Tokens that are read: what bounds the time that hostile text takes.
+MAX_TOKENS: Final = 400_000
 
 # Record separators stand between the texts of a sequence (RFC 7464).
 _TOKEN: Final = re.compile(
     r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[{}\[\],:]|[^\s\x1e{}\[\],:"]++', re.DOTALL
 )
-_WORD: Final = re.compile(r"(?:true|false|null)|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
+_WORD: Final = re.compile(
+    r"(?:true|false|null)|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
+)
 # What servers put before JSON so that no page can load it as a script.
 _GUARD: Final = re.compile(r"\ufeff?\s*(?:\)\]\}'?,?|while\(1\);|for\(;;\);)?")
 _OBJECT: Final = ord("{")
@@ -43,7 +47,10 @@ def read(text: str, builder: TreeBuilder) -> list[str]:
     notes = []
     if text[:start].strip("\ufeff \t\r\n"):
         notes.append("It begins with a guard against being loaded as a script.")
-    for match in _TOKEN.finditer(text, start):
+    for number, match in enumerate(_TOKEN.finditer(text, start)):
+        if number >= MAX_TOKENS:
+            notes.append(f"Read as far as character {match.start():,}.")
+            return notes
         if not reader.state(match[0]):
             notes.append(f"Not valid JSON from character {match.start():,} on.")
             return notes
@@ -53,7 +60,7 @@ def read(text: str, builder: TreeBuilder) -> list[str]:
 
 
 class _Reader:
-    """The states of a reader of JSON; each takes a token and says whether it may stand there."""
+    """The states of a reader of JSON; each takes a word and says whether it may stand there."""
 
     def __init__(self, builder: TreeBuilder) -> None:
         self._builder = builder
@@ -65,11 +72,11 @@ class _Reader:
         """Whether something is missing at the end."""
         return bool(self._stack)
 
-    def _value(self, token: str) -> bool:
-        first = token[0]
+    def _value(self, word: str) -> bool:
+        first = word[0]
         if first == '"':
             builder = self._builder
-            builder.leaf("string", unquoted(token) if builder.wants else "", lines=True)
+            builder.leaf("string", unquoted(word) if builder.wants else "", lines=True)
             self.state = self._after
             return True
         if first == "{":
@@ -82,38 +89,38 @@ class _Reader:
             self._stack.append(_ARRAY)
             self.state = self._first_value
             return True
-        if not _WORD.fullmatch(token):
+        if not _WORD.fullmatch(word):
             return False
         type_ = {"t": "boolean", "f": "boolean", "n": "null"}.get(first, "number")
-        self._builder.leaf(type_, token)
+        self._builder.leaf(type_, word)
         self.state = self._after
         return True
 
-    def _first_value(self, token: str) -> bool:
-        return self._end(_ARRAY) if token == "]" else self._value(token)
+    def _first_value(self, word: str) -> bool:
+        return self._end(_ARRAY) if word == "]" else self._value(word)
 
-    def _first_name(self, token: str) -> bool:
-        return self._end(_OBJECT) if token == "}" else self._name(token)
+    def _first_name(self, word: str) -> bool:
+        return self._end(_OBJECT) if word == "}" else self._name(word)
 
-    def _name(self, token: str) -> bool:
-        if token[0] != '"':
+    def _name(self, word: str) -> bool:
+        if word[0] != '"':
             return False
-        self._builder.key(unquoted(token))
+        self._builder.key(unquoted(word))
         self.state = self._colon
         return True
 
-    def _colon(self, token: str) -> bool:
+    def _colon(self, word: str) -> bool:
         self.state = self._value
-        return token == ":"
+        return word == ":"
 
-    def _after(self, token: str) -> bool:
+    def _after(self, word: str) -> bool:
         if not self._stack:
-            return self._value(token)
-        if token == ",":
+            return self._value(word)
+        if word == ",":
             self.state = self._value if self._stack[-1] == _ARRAY else self._name
             return True
-        if token in ("}", "]"):
-            return self._end(_OBJECT if token == "}" else _ARRAY)
+        if word in ("}", "]"):
+            return self._end(_OBJECT if word == "}" else _ARRAY)
         return False
 
     def _end(self, kind: int) -> bool:
@@ -125,15 +132,15 @@ class _Reader:
         return True
 
 
-def unquoted(token: str) -> str:
+def unquoted(word: str) -> str:
     """What a JSON string says; what is damaged stays as it is."""
-    if "\\" in token:
+    if "\\" in word:
         try:
-            found = json.loads(token, strict=False)
+            found = json.loads(word, strict=False)
         except ValueError:
-            found = token[1:]
+            found = word[1:]
         return str(found)
-    return token[1:-1] if len(token) > 1 and token[-1] == '"' else token[1:]
+    return word[1:-1] if len(word) > 1 and word[-1] == '"' else word[1:]
 
 
 def indented(text: str) -> str:
@@ -141,7 +148,10 @@ def indented(text: str) -> str:
     pieces: list[str] = []
     depth = length = 0
     opening = False
-    for match in _TOKEN.finditer(text):
+    for number, match in enumerate(_TOKEN.finditer(text)):
+        if number >= MAX_TOKENS:
+            pieces.append(text[match.start() :])
+            break
         word = match[0]
         if word in ("}", "]"):
             depth -= 1

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_SOURCE: Final = 16 * 2**20
 _MAX_INDENT: Final = 40
 _MAX_INLINE: Final = 100
+#: Tags and texts that are laid out; what follows stays as it is.
+MAX_TOKENS: Final = 300_000
 
 # A tag that is not closed ends before the next one, a quoted value that is not at the end.
 _TAG: Final = re.compile(
@@ -37,10 +39,12 @@ def indented(text: str, *, html: bool) -> str:
     out = _Lines()
     open_names: list[str] = []
     open_counts: dict[str, int] = {}
-    for kind, piece, name in _tokens(text, html=html):
-        if out.length > MAX_SOURCE:
-            out.rest(piece)
-        elif kind == "open":
+    for number, (kind, start, stop, name) in enumerate(_tokens(text, html=html)):
+        if out.length > MAX_SOURCE or number >= MAX_TOKENS:
+            out.rest(text[start:])
+            break
+        piece = text[start:stop] if kind == "as is" else text[start:stop].strip()
+        if kind == "open":
             out.line(len(open_names), piece, kind)
             open_names.append(name)
             open_counts[name] = open_counts.get(name, 0) + 1
@@ -52,7 +56,7 @@ def indented(text: str, *, html: bool) -> str:
                     if last == name:
                         break
             out.line(len(open_names), piece, kind)
-        else:
+        elif piece:
             out.line(len(open_names), piece, kind)
     return out.joined()
 
@@ -71,9 +75,9 @@ class _Lines:
         if kind == "close" and last == ("open", "text") and short and len(lines[-1]) < _MAX_INLINE:
             text = lines.pop().strip()
             lines[-1] += text + piece
-        elif kind == "close" and last[1] in ("open", "as is"):
-            lines[-1] += piece
-        elif kind == "as is" and last[1] == "open":
+        elif (kind == "close" and last[1] in ("open", "as is")) or (
+            kind == "as is" and last[1] == "open"
+        ):
             lines[-1] += piece
         else:
             margin = "  " * min(depth, _MAX_INDENT)
@@ -89,26 +93,24 @@ class _Lines:
         return "\n".join(self._lines)
 
 
-def _tokens(text: str, *, html: bool) -> Iterator[tuple[str, str, str]]:
-    """Kind ("open", "close", "single", "text", "as is"), source and name of each piece."""
+def _tokens(text: str, *, html: bool) -> Iterator[tuple[str, int, int, str]]:
+    """Kind ("open", "close", "single", "text", "as is"), bounds and name of each piece."""
     position, end = 0, len(text)
     while position < end:
         start = text.find("<", position)
         start = end if start < 0 else start
         if start > position:
-            piece = text[position:start].strip()
-            if piece:
-                yield "text", piece, ""
+            yield "text", position, start, ""
             position = start
             continue
         kind, stop, name = _piece(text, position, html=html)
-        yield kind, text[position:stop], name
+        yield kind, position, stop, name
         position = stop
         if html and kind == "open" and name in _AS_IS:
             match = _AS_IS[name].search(text, position)
             stop = match.start() if match else end
             if stop > position:
-                yield "as is", text[position:stop], ""
+                yield "as is", position, stop, ""
             position = stop
 
 

@@ -27,9 +27,15 @@ _NUMBERS: Final = {
 _WORDS: Final = {0xC0: ("null", "null"), 0xC2: ("boolean", "false"), 0xC3: ("boolean", "true")}
 # First byte -> kind, bytes of the length.
 _SIZED: Final = {
-    **{0xC4: ("bytes", 1), 0xC5: ("bytes", 2), 0xC6: ("bytes", 4)},
-    **{0xC7: ("ext", 1), 0xC8: ("ext", 2), 0xC9: ("ext", 4)},
-    **{0xD9: ("string", 1), 0xDA: ("string", 2), 0xDB: ("string", 4)},
+    0xC4: ("bytes", 1),
+    0xC5: ("bytes", 2),
+    0xC6: ("bytes", 4),
+    0xC7: ("ext", 1),
+    0xC8: ("ext", 2),
+    0xC9: ("ext", 4),
+    0xD9: ("string", 1),
+    0xDA: ("string", 2),
+    0xDB: ("string", 4),
 }
 _MANY: Final = {0xDC: ("array", 2), 0xDD: ("array", 4), 0xDE: ("map", 2), 0xDF: ("map", 4)}
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_NESTING: Final = 50
 #: Fields that are looked at to tell messages from bytes, in all; what comes later stays bytes.
 MAX_WORK: Final = 300_000
+#: Fields that are read of one message and of those in it.
+MAX_FIELDS: Final = 150_000
 _MAX_PACKED: Final = 64
 _MAX_NUMBER: Final = 2**29 - 1
 
@@ -100,26 +102,34 @@ class Reader:
         """
         builder = self._builder
         ends = [stop]
+        groups = 0
+        fields = 0
         while True:
             while start >= ends[-1]:
                 if len(ends) == 1:
                     return []
                 ends.pop()
                 builder.close()
+            fields += 1
+            if fields > MAX_FIELDS:
+                return [f"Read as far as byte {start:,}."]
             found = field(data, start, ends[-1])
-            if found is None:  # only at the outermost level: what is nested was looked at before
+            # Only at the outermost level: what is nested was looked at before.
+            if found is None or (found.wire == END and not groups):
                 builder.key("?")
                 builder.leaf("bytes", hexdump.short(data[start : ends[-1]]))
                 return [f"Not readable from byte {start:,} on: there is no field, or it is cut."]
             start = found.end
             if found.wire == END:
                 builder.close()
+                groups -= 1
                 continue
             builder.key(str(found.number))
             if found.wire == START:
                 builder.open("group")
+                groups += 1
             elif found.wire == BYTES:
-                if len(ends) <= MAX_NESTING and self._opens(data, found):
+                if self._opens(data, found, may_nest=len(ends) <= MAX_NESTING):
                     ends.append(found.end)
                     start = found.start
             elif builder.wants:
@@ -127,14 +137,14 @@ class Reader:
             else:
                 builder.leaf("number", "")
 
-    def _opens(self, data: bytes, found: Field) -> bool:
+    def _opens(self, data: bytes, found: Field, *, may_nest: bool) -> bool:
         """Report a string or bytes; or what begins a message, and say so."""
         builder = self._builder
         raw = data[found.start : found.end]
         text = _text(raw)
         # Short texts are messages by chance; a message of texts begins with a control character.
-        nested = bool(raw) and (text is None or raw[0] < 32) and self.is_message(data, found.start, found.end)
-        if nested:
+        may_nest = may_nest and bool(raw) and (text is None or raw[0] < 32)
+        if may_nest and self.is_message(data, found.start, found.end):
             builder.open("message", f"as text {text[:60]!r}" if text and len(raw) < 60 else "")
             return True
         if text is not None:
@@ -188,7 +198,9 @@ def _number(builder: TreeBuilder, data: bytes, found: Field) -> None:
     whole, real, name = ("<Q", "<d", "fixed64") if len(raw) == 8 else ("<I", "<f", "fixed32")
     value = struct.unpack(whole, raw)[0]
     bits = 8 * len(raw)
-    also = [("double" if bits == 64 else "float", f"{struct.unpack(real, raw)[0]:.17g}" if bits == 64 else f"{struct.unpack(real, raw)[0]:.9g}")]
+    digits = 17 if bits == 64 else 9
+    number = f"{struct.unpack(real, raw)[0]:.{digits}g}"
+    also = [("double" if bits == 64 else "float", number)]
     if value >= 1 << (bits - 1):
         also.append((f"int{bits}", str(value - (1 << bits))))
     builder.leaf(name, str(value), tuple(also))
@@ -226,7 +238,7 @@ def read_grpc(data: bytes, encoding: str, builder: TreeBuilder) -> list[str]:
         about = f"{size:,} bytes"
         if head[0] & _COMPRESSED:
             try:
-                raw = coding.decode(raw, encoding or "identity", )
+                raw = coding.decode(raw, encoding or "identity")
                 about += f", {visible(encoding, 40)}"
             except ValueError as error:
                 notes.append(f"A frame could not be decompressed: {visible(str(error), 200)}.")

@@ -42,7 +42,13 @@ class Eyes:
         return f"{visible(text[:limit], limit, multiline=multiline)}… (+{left_out:,} characters)"
 
     def value(
-        self, name: str, text: str, *, query: bool = False, secret: bool = False, lines: bool = False
+        self,
+        name: str,
+        text: str,
+        *,
+        query: bool = False,
+        secret: bool = False,
+        lines: bool = False,
     ) -> str:
         """The value of a named field.
 
@@ -64,7 +70,7 @@ class Eyes:
         sample = data.decode("utf-8", "replace")
         return default_masker().mask_text(sample, content_type, len(sample) + 1) != sample
 
-    def window(self, before: str, text: str, after: str) -> str:
+    def window(self, before: str, text: str, after: str, content_type: str = "") -> str:
         """A part of a text that is too long to be masked as a whole.
 
         What stands around it is masked with it and taken off again. Whether the beginning lies
@@ -72,15 +78,17 @@ class Eyes:
         """
         if self.reveal:
             return text
-        whole, lead, tail = (self._both(part) for part in (before + text + after, before, after))
+        whole, lead, tail = (
+            self._both(part, content_type) for part in (before + text + after, before, after)
+        )
         begin = _common(whole, lead)
         stop = len(whole) - _common(whole[::-1], tail[::-1])
         return whole[begin : max(begin, stop)]
 
-    def _both(self, text: str) -> str:
+    def _both(self, text: str, content_type: str) -> str:
         masker = default_masker()
-        once = masker.mask_text(text, "", len(text) + 1)
-        return masker.mask_text(f'"{once}', "", len(once) + 2)[1:]
+        once = masker.mask_text(text, content_type, len(text) + 1)
+        return masker.mask_text(f'"{once}', content_type, len(once) + 2)[1:]
 
 
 @lru_cache(maxsize=2)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     Tell = Callable[[str], None]
 
 FILE: Final = "file"
-NUMBER: Final = "number"
+NUMBER: Final = "id"
 """The index of frames: the flow's number in its file."""
 
 _ROWS: Final = 500

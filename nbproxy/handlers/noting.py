@@ -105,7 +105,9 @@ def _message(place: str, names: tuple[str, ...], old: State, new: State) -> Iter
 
 def _headers(place: str, kind: Headers, old: Any, new: Any) -> Iterator[Difference]:
     before, after = type(kind).from_wire(old), type(kind).from_wire(new)
-    names = {name.lower(): name for name, _ in (*before.items(multi=True), *after.items(multi=True))}
+    names = {
+        name.lower(): name for name, _ in (*before.items(multi=True), *after.items(multi=True))
+    }
     for name in names.values():
         was, now = before.get_all(name), after.get_all(name)
         if was != now:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,7 +134,25 @@ class Ints:
 
     def take(self, positions: Positions) -> Ints:
         """The rows at these positions, in their order."""
-        return Ints.of(self.kind, self.array()[positions])
+        codes = None if self.codes is None else self.codes[positions]
+        return Ints.of(self.kind, replace(self, size=len(positions), codes=codes).array())
+
+    def put(self, positions: Positions, values: Ints) -> Ints:
+        """This column with other values at these positions."""
+        codes, new = self.codes, values.array()
+        if codes is not None:
+            steps = new - np.int64(self.base)  # may wrap around, and is then out of range
+            if self.holes:
+                steps = np.where(new == MISSING, 0, np.where(steps > 0, steps, -1))
+            limits = np.iinfo(codes.dtype)
+            fits = (steps >= limits.min) & (steps <= limits.max)
+            if codes.dtype == np.int64 or (fits.all() and (self.holes or (new != MISSING).all())):
+                codes = codes.copy()
+                codes[positions] = steps
+                return replace(self, codes=codes)
+        whole = self.array()
+        whole[positions] = new
+        return Ints.of(self.kind, whole)
 
     def slice(self, start: int, stop: int) -> Ints:
         """The rows from one position to before another; shares its memory with this column."""
@@ -181,16 +200,10 @@ class Floats:
         if size <= FEW:
             return cls(size, math.nan, values)
         missing = np.isnan(values)
-        low, high = np.fmin.reduce(values), np.fmax.reduce(values)
-        if missing.all() or (low == high and not missing.any()):
-            return cls(size, float(low), None)
-        if low >= 0 and high * _STEPS < _NAN:
-            steps = np.where(missing, 0.0, values) * _STEPS
-            codes = steps.astype(np.uint32)
-            if (codes == steps).all():
-                codes[missing] = _NAN
-                return cls(size, math.nan, codes)
-        return cls(size, math.nan, values)
+        if missing.all() or (values == values[0]).all():
+            return cls(size, float(values[0]), None)
+        steps = _steps(values)
+        return cls(size, math.nan, values if steps is None else steps)
 
     def __len__(self) -> int:
         return self.size
@@ -222,7 +235,21 @@ class Floats:
 
     def take(self, positions: Positions) -> Floats:
         """The rows at these positions, in their order."""
-        return Floats.of(self.floats()[positions])
+        codes = None if self.codes is None else self.codes[positions]
+        return Floats.of(replace(self, size=len(positions), codes=codes).floats())
+
+    def put(self, positions: Positions, values: Floats) -> Floats:
+        """This column with other values at these positions."""
+        codes, new = self.codes, values.floats()
+        if codes is not None:
+            steps = new if codes.dtype == np.float64 else _steps(new)
+            if steps is not None:
+                codes = codes.copy()
+                codes[positions] = steps
+                return replace(self, codes=codes)
+        whole = self.floats()
+        whole[positions] = new
+        return Floats.of(whole)
 
     def slice(self, start: int, stop: int) -> Floats:
         """The rows from one position to before another; shares its memory with this column."""
@@ -237,6 +264,19 @@ class Floats:
     def to_list(self) -> list[Any]:
         """The values as Python has them."""
         return [None if math.isnan(value) else value for value in self.floats().tolist()]
+
+
+def _steps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32] | None:
+    """Floats as whole steps; None if one of them is none."""
+    missing = np.isnan(values)
+    steps = np.where(missing, 0.0, values) * _STEPS
+    if not ((steps >= 0) & (steps < _NAN)).all():
+        return None
+    codes = steps.astype(np.uint32)
+    if not (codes == steps).all():
+        return None
+    codes[missing] = _NAN
+    return codes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -279,7 +319,7 @@ class Texts:
                 codes = (np.cumsum(used) - 1)[codes]
             if _pays(entries, size):
                 return cls._coded(entries, codes)
-        return cls(size, _compact(entries.cast(TEXT).take(pa.array(codes))))
+        return cls(size, _taken(entries, codes))
 
     @classmethod
     def _coded(cls, entries: pa.Array, codes: npt.NDArray[Any]) -> Texts:
@@ -333,7 +373,26 @@ class Texts:
         """The rows at these positions, in their order."""
         if self.is_coded:
             return Texts.of_codes(self.entries, self.coded()[1][positions])
+        if len(positions) <= FEW:
+            return Texts(len(positions), _taken(self.entries, positions))
         return Texts.of(self.entries.cast(TEXT).take(pa.array(positions)))
+
+    def put(self, positions: Positions, values: Texts) -> Texts:
+        """This column with other values at these positions."""
+        if self.is_coded and len(self.entries) < max(self.size // 2, FEW):
+            entries, codes = self.coded()
+            given, own = values.coded()
+            numbers = pc.index_in(given.cast(TEXT), value_set=entries.cast(TEXT))
+            new = given.filter(numbers.is_null())
+            if len(new):  # what no row has any more goes when all is put in order below
+                entries = pa.concat_arrays([entries.cast(TEXT), new.cast(TEXT)])
+                numbers = pc.index_in(given.cast(TEXT), value_set=entries)
+            codes = codes.astype(_width(len(entries) - 1))
+            codes[positions] = numbers.to_numpy()[own]
+            return replace(self, entries=_compact(entries), codes=codes)
+        index = np.arange(self.size)
+        index[positions] = self.size + np.arange(len(positions))
+        return joined_texts([self, values]).take(index)
 
     def slice(self, start: int, stop: int) -> Texts:
         """The rows from one position to before another; shares its memory with this column."""
@@ -358,6 +417,14 @@ def _pays(entries: pa.Array, size: int) -> bool:
     each = max(1.0, entries.nbytes / count)
     codes = size * np.dtype(_width(count - 1)).itemsize if count > 1 else 0
     return bool(count * each + codes < size * each)
+
+
+def _taken(entries: pa.Array, positions: npt.NDArray[Any]) -> pa.Array:
+    """Text at some positions."""
+    index = pa.array(positions)
+    if len(positions) <= FEW and entries.nbytes * len(positions) < _SHORT:
+        return entries.take(index).cast(TEXT)
+    return _compact(entries.cast(TEXT).take(index))
 
 
 def _compact(text: pa.Array) -> pa.Array:
@@ -399,6 +466,12 @@ class Objects:
     def take(self, positions: Positions) -> Objects:
         """The rows at these positions, in their order."""
         return Objects(self.objects[positions])
+
+    def put(self, positions: Positions, values: Objects) -> Objects:
+        """This column with other values at these positions."""
+        objects = self.objects.copy()
+        objects[positions] = values.objects
+        return Objects(objects)
 
     def slice(self, start: int, stop: int) -> Objects:
         """The rows from one position to before another; shares its memory with this column."""

@@ -690,6 +690,26 @@ def from_row(
     return flow
 
 
+def damaged(row: Sequence[Any], error: Exception) -> HTTPFlow:
+    """What stands for a row of which no flow can be made."""
+    texts = [str(row[_INDEX[name]]) for name in ("method", "scheme", "host", "path")]
+    method, scheme, host, path = texts
+    port, time = row[_INDEX["port"]], row[_INDEX["time"]]
+    flow = HTTPFlow(
+        Request(
+            method,
+            scheme,
+            host,
+            port if type(port) is int else 0,
+            path,
+            content=None,
+            timestamp_start=time if type(time) is float else 0.0,
+        )
+    )
+    flow.error = Error(f"row {row[0]} of the capture is damaged: {error}", flow.request.timestamp_start)
+    return flow
+
+
 def _loaded(text: Any) -> dict[str, Any]:
     try:
         found = tagged.loads(text)

@@ -181,8 +181,8 @@ class Shared:
             return False
         self._start += moves.gone
         self._size -= moves.gone
-        if self._start + len(rows) > file.capacity:
-            return False
+        if self._start > max(len(rows) // 4, MANY_ROWS) or self._start + len(rows) > file.capacity:
+            return False  # rows that are gone take too much room, or there is none left
         changes = [self._change(file, rows, ids, names) for ids, names in moves.changed]
         self._append(file, rows)
         return all(changes)
@@ -269,10 +269,10 @@ class _File:
         kind = self.kinds.get(name, "int")
         first, second = self._places[name]
         dtype = _dtype(kind)
-        return (
-            np.frombuffer(memory, dtype, size, first + start * dtype.itemsize),
-            np.frombuffer(memory, np.bool_, size if kind in _MASKED else 0, second + start),
-        )
+        numbers = np.frombuffer(memory, dtype, size, first + start * dtype.itemsize)
+        if kind not in _MASKED:
+            return numbers, np.empty(0, dtype=np.bool_)
+        return numbers, np.frombuffer(memory, np.bool_, size, second + start)
 
     def fits(self, kinds: Mapping[str, Kind]) -> bool:
         """Whether columns of these kinds can be written to it."""

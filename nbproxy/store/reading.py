@@ -99,7 +99,11 @@ class Shelf:
                 known = self._connections(db, rows)
                 messages = _messages(db, [row[0] for row in rows if row[_WEBSOCKET] is not None])
                 for row in rows:
-                    found[row[0]] = encoding.from_row(row, self.bodies, known, messages)
+                    try:
+                        flow = encoding.from_row(row, self.bodies, known, messages)
+                    except Exception as error:  # noqa: BLE001 - others may have written anything
+                        flow = encoding.damaged(row, error)
+                    found[row[0]] = flow
         return found
 
     def _connections(self, db: sqlite3.Connection, rows: Sequence[Row]) -> dict[int, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -52,7 +53,6 @@ class SavedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._copy: tempfile.TemporaryDirectory[str] | None = None
         path.open("rb").close()  # a clear error if it cannot be read at all
         try:
             source, mode, version = self._open()
@@ -94,8 +94,9 @@ class SavedFile:
 
     def _place(self) -> Path:
         """Where a copy can be made."""
-        self._copy = tempfile.TemporaryDirectory(prefix="nbproxy-", ignore_cleanup_errors=True)
-        return Path(self._copy.name, self.path.name)
+        folder = tempfile.mkdtemp(prefix="nbproxy-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder, self.path.name)
 
     def _update(self, source: Path, mode: Mode) -> Path:
         """Bring an older version up to date; the file that then is to be read."""

@@ -206,9 +206,7 @@ def _replaced(column: Column | None, size: int, positions: Positions, new: Colum
     changed = np.flatnonzero(column.take(positions).differ(new))  # type: ignore[arg-type] # of one kind
     if not len(changed):
         return column
-    index = np.arange(size)
-    index[positions[changed]] = size + changed
-    return joined([column, new]).take(index)
+    return column.put(positions[changed], new.take(changed))  # type: ignore[arg-type] # of one kind
 
 
 def joined_segments(segments: Sequence[Segment]) -> Segment:

@@ -69,9 +69,15 @@ CREATE TABLE flows (
     intercepted INTEGER,
     marked TEXT,
     comment TEXT,
-    cell INTEGER GENERATED ALWAYS AS (json_extract(metadata, '$.cell')) VIRTUAL,
-    line INTEGER GENERATED ALWAYS AS (json_extract(metadata, '$.line')) VIRTUAL,
-    function TEXT GENERATED ALWAYS AS (json_extract(metadata, '$.function')) VIRTUAL,
+    cell INTEGER GENERATED ALWAYS AS (
+        CASE WHEN json_valid(metadata) THEN json_extract(metadata, '$.cell') END
+    ) VIRTUAL,
+    line INTEGER GENERATED ALWAYS AS (
+        CASE WHEN json_valid(metadata) THEN json_extract(metadata, '$.line') END
+    ) VIRTUAL,
+    function TEXT GENERATED ALWAYS AS (
+        CASE WHEN json_valid(metadata) THEN json_extract(metadata, '$.function') END
+    ) VIRTUAL,
     created REAL,
     request_end REAL,
     response_start REAL,
@@ -176,6 +182,7 @@ def prepare(connection: sqlite3.Connection, name: str) -> bool:
     if version == VERSION:
         return False
     if version == 0:  # before the first write: these cannot be changed later
+        connection.execute("PRAGMA page_size = 8192")  # a row with a small body is 1 to 3 kB
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("BEGIN IMMEDIATE")
     try:

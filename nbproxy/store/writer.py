@@ -43,12 +43,12 @@ _GATHER_S: Final = 0.1
 _TICK_S: Final = 1.0
 """How often the file is looked after, and a disk that refuses is tried again."""
 
-_BATCH: Final = 2000
+_BATCH: Final = 500
 _BATCH_BYTES: Final = 4 * 2**20
-_MANY: Final = 500
+_MANY: Final = 400
 """So many entries are not kept waiting for more."""
 
-MAX_WAITING: Final = 2000
+MAX_WAITING: Final = 1000
 CONGESTED_BYTES: Final = 8 * 2**20
 """With more than this many entries or bytes waiting, whoever can should wait too."""
 

@@ -94,7 +94,19 @@ def test_threads_work_for_the_cell_that_has_started_them(cells, proxy):
     cells.run(
         "thread = threading.Thread(target=get, args=['/?plain'])\nthread.start()\nthread.join()"
     )
-    assert sites(proxy) == [("/?late", 2, 3, "get"), ("/?plain", 4, 3, "get")]
+    cells.run(
+        "def start():\n"
+        "    thread = threading.Thread(target=requests.get, args=[url + '/?library'],\n"
+        "                              kwargs={'proxies': proxy.proxies})\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+        "start()"
+    )
+    assert sites(proxy) == [
+        ("/?late", 2, 3, "get"),
+        ("/?plain", 4, 2, "get"),
+        ("/?library", 5, 4, "start"),
+    ]
 
 
 def test_a_pool_works_for_the_cell_that_is_being_run(cells, proxy):

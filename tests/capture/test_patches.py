@@ -27,7 +27,7 @@ class Listener:
     def spawning(self, frame):
         self.note("spawn", frame.f_code.co_name)
 
-    def starting(self, thread):
+    def starting(self, thread, frame):
         self.note("thread", thread.name)
 
 

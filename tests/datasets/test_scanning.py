@@ -60,7 +60,7 @@ def test_the_columns_are_those_of_df(captures, convert):
     pd.testing.assert_series_equal(scan.dtypes, frame.dtypes)
     assert frame["file"].dtype == frame["host"].dtype
     assert list(frame["file"].unique()) == [str(file) for file in files]
-    assert frame.index.name == "number"
+    assert frame.index.name == "id"
     assert list(frame.index) == [*range(25), *range(5), *range(4)]
 
 

@@ -25,7 +25,7 @@ def same(found, flows):
     """The frame of a scan is that of the flows, whatever their order."""
     expected = flows.df
     found = found.sort_index()
-    assert found.index.name == "number"
+    assert found.index.name == "id"
     assert list(found.columns) == [*expected.columns, "file"]
     assert found["file"].dtype == expected["host"].dtype
     expected = expected.reset_index(drop=True)

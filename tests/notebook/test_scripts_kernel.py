@@ -59,3 +59,12 @@ def test_a_blocking_cell_and_its_script(notebook, ask, site):
         f"print(opener.open('{site.http_url}/', timeout=20).headers['seen'])\n"
     )
     assert "one" in notebook.execute(code).stdout
+
+
+@pytest.mark.parametrize("body", ["import nowhere_at_all", "from mitmproxy import nothing", "1 / 0"])
+def test_what_fails_is_shown_with_the_cells_own_lines(notebook, ask, body):
+    cell = notebook.start_cell(f"%%nbscript\n{body}\n")
+    shown = "\n".join(notebook.finish(cell).reply["traceback"])
+    assert "nbproxy/notebook" not in shown
+    assert "nbproxy/scripts" not in shown
+    assert "Error" in shown

@@ -1,16 +1,23 @@
-"""Context objects, `ctx`, the host behind them, and what a script does to a live flow, by era."""
-
-import contextlib
-import threading
-from textwrap import dedent
+"""Context objects, `ctx` and the host behind them, by era, on live traffic."""
 
 import pytest
 
-from nbproxy import saved as saved_flows
-from nbproxy.scripts import eras
-from tests.scripts.rows import uncovered
-from tests.support.proxies import answering, response, wait_until
+from tests.scripts.rows import parameters, uncovered
+from tests.scripts.worlds import (
+    World,
+    body,
+    count,
+    cut,
+    get,
+    live,
+    on,
+    replayed,
+    run_live,
+    saved,
+    stops,
+)
 
+# Rows, and the eras that have something there. G stands for G and H.
 TABLE = {
     # the context object
     "log": "ABC",
@@ -45,131 +52,7 @@ TABLE = {
     # filters
     "filt.parse": "ABC",
     "flowfilter": "DEFG",
-    # control
-    "live": "ABCDEFG",
-    "reply: answer": "ABCDEFG",
-    "reply: kill": "ABCDEFG",
-    "intercept, resume": "ABCDEFG",
-    "concurrent": "ABCDEFG",
-    "stream": "BCDEFG",
-    "stream: callable": "BCDEFG",
-    "request.stream": "FG",
 }
-
-
-def source(release, code, hook="request", head=""):
-    parameters = "context, flow" if eras.parse(release).has_context else "flow"
-    body = "".join(f"    {line}\n" for line in dedent(code).strip().splitlines())
-    return f"{dedent(head)}\ndef {hook}({parameters}):\n{body}"
-
-
-class Case:
-    """A script, what is done, what it says and what comes of it."""
-
-    def __init__(self, release, text, says=None, drive=None, then=None):
-        self.release, self.text, self.says = release, text, says
-        self.drive, self.then = drive, then
-
-    @property
-    def era(self):
-        return eras.parse(self.release)
-
-
-def on(releases, code, says=None, drive=None, then=None, **more):
-    return [
-        Case(release, source(release, code, **more), says, drive or get, then)
-        for release in releases.split()
-    ]
-
-
-def script(releases, text, says=None, drive=None, then=None):
-    return [Case(each, dedent(text), says, drive, then) for each in releases.split()]
-
-
-def get(w, path="/api/users", *lines):
-    with w.connect(w.proxy) as wire:
-        return wire.get(f"{w.site.http_url}{path}", *lines)
-
-
-def cut(w):
-    with w.connect(w.proxy) as wire:
-        wire.ask(f"{w.site.http_url}/")
-        assert wire.is_closed
-
-
-def held(w):
-    """The flow waits until somebody else lets it go."""
-    with w.connect(w.proxy) as wire:
-        wire.ask(f"{w.site.http_url}/")
-        wait_until(lambda: w.proxy.flows and w.proxy.flows[-1].intercepted, "it is held")
-        assert get(w, "/other", b"x-free: 1").status == 404  # others go on
-        w.proxy.flows[0].resume()
-        return wire.answer()
-
-
-def two_at_once(w):
-    """Both requests are in the handler at the same time."""
-    w.script.program.addons[0].meet = threading.Barrier(2)
-    answers = []
-    threads = [threading.Thread(target=lambda: answers.append(get(w))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    return answers
-
-
-def stops(w):
-    with contextlib.suppress(ConnectionError, AssertionError):  # it may be gone before it answers
-        get(w)
-    wait_until(lambda: not w.proxy.running, "the proxy stops")
-
-
-def saved(w):
-    """A file with two flows."""
-    get(w)
-    path = w.folder / "two.mitm"
-    w.proxy.flows[0].response.headers["x"] = "y"
-    saved_flows.save([*w.proxy.flows, *w.proxy.flows], path)
-    w.script.program.addons[0].PATH = str(path)
-    return get(w, "/other")
-
-
-def replayed(w):
-    answer = get(w)
-    wait_until(lambda: any(f.request.path == "/again" and f.response for f in w.proxy.flows))
-    return answer
-
-
-def upload(w):
-    """A request with a body, which the origin sends back."""
-    origin = w.make_origin(answering(lambda message: response(message.body)))
-    with w.connect(w.proxy) as wire:
-        wire.send(
-            b"POST %b/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"7\r\none two\r\n0\r\n\r\n" % origin.url.encode()
-        )
-        return wire.answer()
-
-
-def elsewhere(w):
-    """A request to a name that the script sends to another server."""
-    origin = w.make_origin(answering(lambda _: response(b"elsewhere")))
-    w.script.program.addons[0].PORT = origin.port
-    with w.connect(w.proxy) as wire:
-        return wire.get("http://nowhere.test/")
-
-
-def count(number):
-    return lambda w, _: len(w.proxy.flows) == number
-
-
-def status(code):
-    return lambda w, answer: answer.status == code
-
-
-def body(content):
-    return lambda w, answer: answer.body == content
 
 
 AGAIN = """
@@ -190,69 +73,6 @@ def at_app(w):
         return wire.get("http://proxapp/x")
 
 
-REPLY = {
-    "0.8": (
-        "from libmproxy.flow import Response, ODictCaseless",
-        "flow.request._ack(Response(flow.request, 418, 'T', ODictCaseless(), 'mine', None))",
-    ),
-    "0.9": (
-        "from libmproxy.flow import Response, ODictCaseless",
-        (
-            "flow.request.reply(Response(flow.request, (1, 1), 418, 'T', ODictCaseless(), 'mine', "
-            "None))"
-        ),
-    ),
-    "0.12": (
-        "from libmproxy.protocol.http import HTTPResponse",
-        "flow.reply(HTTPResponse((1, 1), 418, 'T', [], 'mine')); flow.reply()",
-    ),
-    "0.15": (
-        "from libmproxy.models import HTTPResponse, Headers",
-        "flow.reply(HTTPResponse(b'HTTP/1.1', 418, 'T', Headers(), 'mine'))",
-    ),
-    "0.17": (
-        "from mitmproxy.models import HTTPResponse, Headers",
-        "flow.response = HTTPResponse(b'HTTP/1.1', 418, 'T', Headers(), 'mine')",
-    ),
-    "0.18": (
-        "from mitmproxy.models import HTTPResponse",
-        "flow.reply.send(HTTPResponse.make(418, b'mine'))",
-    ),
-    "2.0": ("from mitmproxy import http", "flow.response = http.HTTPResponse.make(418, b'mine')"),
-    "6.0": ("from mitmproxy import http", "flow.response = http.HTTPResponse.make(418, b'mine')"),
-    "7.0": ("from mitmproxy import http", "flow.response = http.Response.make(418, b'mine')"),
-    "12": ("from mitmproxy import http", "flow.response = http.Response.make(418, b'mine')"),
-}
-KILL = {
-    "0.8": "flow.request._ack(None)",
-    "0.10": "from libmproxy.proxy import KILL; flow.request.reply(KILL)",
-    "0.12": "from libmproxy.protocol import KILL; flow.reply(KILL)",
-    "0.13": "context.kill_flow(flow)",
-    "0.15": "from libmproxy.protocol import Kill; flow.reply(Kill)",
-    "0.17": "flow.kill(context._master)",
-    "0.18": "flow.reply.kill()",
-    "2.0": "flow.reply.kill(force=True)",
-    "6.0": "flow.kill()",
-    "7.0": "flow.reply.kill()",
-    "12": "flow.kill()",
-}
-HOLD = {
-    "0.8": "flow.intercept()",
-    "0.12": "flow.intercept(context._master)",
-    "0.17": "flow.intercept(context._master)",
-    "0.18": "flow.intercept(ctx.master)",
-    "2.0": "flow.intercept()",
-    "6.0": "flow.intercept()",
-    "7.0": "flow.intercept()",
-    "12": "flow.intercept()",
-}
-FREE = "if flow.request.headers.get('x-free'): return\n"
-MODIFY = """
-def change(chunks):
-    for chunk in chunks:
-        yield chunk.replace("two", "TWO")
-"""
-
 CASES = {
     "log": on(
         "0.8 0.11 0.13 0.14 0.17",
@@ -261,7 +81,7 @@ CASES = {
     )
     + on("0.11 0.17", "context.log('much', 'debug')", lambda log: log[0].level == "debug"),
     "any attribute": [
-        *script(
+        *live(
             "0.8",
             """
             def start(ctx): ctx.secure = set()
@@ -271,7 +91,7 @@ CASES = {
             ["True"],
             get,
         ),
-        *script(
+        *live(
             "0.11 0.17",
             """
             def start(context, argv): context.secure = set()
@@ -310,7 +130,7 @@ CASES = {
     ],
     "kill_flow": on("0.12 0.14 0.17", "context.kill_flow(flow)", None, cut),
     "app_registry": [
-        *script(
+        *live(
             "0.11 0.13 0.14 0.17",
             APP + "def start(context, argv):\n    context.app_registry.add(app, 'proxapp', 80)",
             None,
@@ -323,7 +143,7 @@ CASES = {
             ["True"],
         ),
     ],
-    "add_contentview, remove_contentview": script(
+    "add_contentview, remove_contentview": live(
         "0.15 0.17",
         """
         try:
@@ -424,7 +244,7 @@ CASES = {
             then=count(2),
             head="from mitmproxy import ctx",
         ),
-        *script(
+        *live(
             "4.0 7.0 12",
             """
             from mitmproxy import ctx
@@ -491,7 +311,7 @@ CASES = {
         ),
     ],
     "master.apps": [
-        *script(
+        *live(
             "0.8 0.11 0.17",
             APP
             + "def start(context, argv=None):\n    context._master.apps.add(app, 'proxapp', 80)",
@@ -499,10 +319,10 @@ CASES = {
             at_app,
             body(b"app /x"),
         ),
-        *script(
+        *live(
             "0.18",
             "from mitmproxy import ctx\n"
-            + dedent(APP)
+            + APP
             + "def start():\n    ctx.master.apps.add(app, 'proxapp', 80)",
             None,
             at_app,
@@ -533,7 +353,7 @@ CASES = {
         replayed,
         head="from mitmproxy import ctx\nfrom mitmproxy.exceptions import ReplayException",
     ),
-    "master.addons": script(
+    "master.addons": live(
         "3.0 6.0 7.0 12",
         """
         from mitmproxy import ctx
@@ -556,7 +376,7 @@ CASES = {
         get,
     ),
     "master.commands": [
-        *script(
+        *live(
             "3.0 6.0 7.0 12",
             """
             import typing
@@ -640,210 +460,13 @@ CASES = {
             head="from mitmproxy import flowfilter",
         ),
     ],
-    "live": [
-        *on("0.10", "print(flow.request.is_live())", ["True"]),
-        *on(
-            "0.11 0.13",
-            "print(bool(flow.live), flow.live.c.client_conn.address.host)",
-            ["True 127.0.0.1"],
-        ),
-        *on("0.14 0.17 0.18 2.0 6.0", "print(bool(flow.live))", ["True"]),
-        *on("7.0 12", "print(flow.live)", ["True"]),
-        *on(
-            "0.11 0.13",
-            "flow.live.change_server(('127.0.0.1', PORT), ssl=False)",
-            None,
-            elsewhere,
-            body(b"elsewhere"),
-        ),
-        *on(
-            "0.14 0.18 2.0 6.0",
-            "flow.live.set_server(('127.0.0.1', PORT))",
-            None,
-            elsewhere,
-            body(b"elsewhere"),
-        ),
-        *on(
-            "0.16 0.18 6.0",
-            """
-            try:
-                flow.live.change_upstream_proxy_server(('a', 1))
-            except NotImplementedError as error:
-                print(error)
-            """,
-            lambda log: "set flow.request.host and .port" in log[0].text,
-        ),
-    ],
-    "reply: answer": [
-        case
-        for release, (head, code) in REPLY.items()
-        for case in on(release, code, None, then=body(b"mine"), head=head)
-    ],
-    "reply: kill": [
-        case for release, code in KILL.items() for case in on(release, code, None, cut, head="")
-    ],
-    "intercept, resume": [
-        case
-        for release, code in HOLD.items()
-        for case in on(
-            release,
-            FREE + code,
-            None,
-            held,
-            status(200),
-            head="from mitmproxy import ctx" if release == "0.18" else "",
-        )
-    ],
-    "concurrent": [
-        *on(
-            "0.10 0.11 0.16",
-            "meet.wait(10)",
-            None,
-            two_at_once,
-            lambda w, answers: [answer.status for answer in answers] == [200, 200],
-            head="from libmproxy.script import concurrent\n@concurrent",
-        ),
-        *on(
-            "0.17 0.18 2.0 6.0 7.0 12",
-            "meet.wait(10)",
-            None,
-            two_at_once,
-            lambda w, answers: [answer.status for answer in answers] == [200, 200],
-            head="from mitmproxy.script import concurrent\n@concurrent",
-        ),
-        *script(
-            "3.0 7.0 12",
-            """
-            from mitmproxy.script import concurrent
-            class A:
-                @concurrent
-                def request(self, flow): meet.wait(10)
-            addons = [A()]
-            """,
-            None,
-            two_at_once,
-            lambda w, answers: [answer.status for answer in answers] == [200, 200],
-        ),
-        *script(
-            "8.1 12",
-            """
-            from mitmproxy.script import concurrent
-            @concurrent
-            async def request(flow): meet.wait(10)
-            """,
-            None,
-            two_at_once,
-            lambda w, answers: [answer.status for answer in answers] == [200, 200],
-        ),
-    ],
-    "stream": [
-        *on(
-            "0.11 0.17 0.18 2.0 6.0 7.0 12",
-            "flow.response.stream = True",
-            None,
-            lambda w: get(w, "/chunked"),
-            lambda w, answer: (
-                answer.body == b"one, two, three.\n" and w.proxy.flows[0].response.stream is True
-            ),
-            hook="responseheaders",
-        ),
-        *script(
-            "0.11 0.13",
-            """
-            from libmproxy.protocol.http import CONTENT_MISSING
-            def responseheaders(context, flow): flow.response.stream = True
-            def response(context, flow): print(flow.response.content == CONTENT_MISSING)
-            """,
-            None,
-            lambda w: get(w, "/chunked"),
-            status(200),
-        ),
-    ],
-    "stream: callable": [
-        *on(
-            "0.12 0.13 0.14 0.17 0.18 2.0 6.0",
-            "flow.response.stream = change",
-            None,
-            lambda w: get(w, "/chunked"),
-            body(b"one, TWO, three.\n"),
-            head=MODIFY,
-            hook="responseheaders",
-        ),
-        *on(
-            "7.0 12",
-            "flow.response.stream = lambda chunk: chunk.replace(b'two', b'TWO')",
-            None,
-            lambda w: get(w, "/chunked"),
-            body(b"one, TWO, three.\n"),
-            hook="responseheaders",
-        ),
-        *on(
-            "7.0 12",
-            "flow.response.stream = lambda chunk: [chunk.upper(), b'!' if not chunk else b'']",
-            None,
-            lambda w: get(w, "/chunked"),
-            body(b"ONE, TWO, THREE.\n!"),
-            hook="responseheaders",
-        ),
-    ],
-    "request.stream": [
-        *on(
-            "3.0 6.0",
-            "flow.request.stream = change",
-            None,
-            upload,
-            body(b"one TWO"),
-            head=MODIFY,
-            hook="requestheaders",
-        ),
-        *on(
-            "7.0 12",
-            "flow.request.stream = lambda chunk: chunk.replace(b'two', b'TWO')",
-            None,
-            upload,
-            body(b"one TWO"),
-            hook="requestheaders",
-        ),
-    ],
 }
-
-
-class World:
-    """What a case drives."""
-
-    def __init__(self, proxy, site, connect, make_origin, folder):
-        self.proxy, self.site, self.connect = proxy, site, connect
-        self.make_origin, self.folder = make_origin, folder
 
 
 def test_every_cell_has_a_case():
     assert uncovered(TABLE, CASES) == []
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, id=f"{row}-{case.release}-{number}")
-        for row, found in CASES.items()
-        for number, case in enumerate(found)
-    ],
-)
-def test_cell(case, proxy, site, connect, make_origin, write, tmp_path):
-    world = World(proxy, site, connect, make_origin, tmp_path)
-    loaded = world.script = proxy.load(write("a.py", case.text), era=case.release)
-    outcome = case.drive(world) if case.drive is not None else None
-    log = proxy.log
-
-    def as_wanted():
-        if case.says is None:
-            return True
-        if callable(case.says):
-            return len(log) > 0 and case.says(log)
-        return [entry.text for entry in log] == case.says
-
-    with contextlib.suppress(AssertionError):
-        wait_until(lambda: as_wanted() or loaded.errors)
-    assert loaded.last_error == ""
-    assert as_wanted(), list(log)
-    if case.then is not None:
-        assert case.then(world, outcome)
+@pytest.mark.parametrize("case", parameters(CASES))
+def test_cell(case, proxy, site, connect, make_origin, tmp_path):
+    run_live(case, World(proxy, site, connect, make_origin, tmp_path), tmp_path / "a.py")

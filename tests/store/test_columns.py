@@ -168,6 +168,23 @@ def test_text_beyond_short_offsets(monkeypatch):
     assert joined([column, texts(["x"])]).to_list() == [*wanted, "x"]
 
 
+def test_changing_rows_keeps_the_form():
+    numbers = ints(many([200, None, 404])).put(np.array([0, 3]), ints([None, 210]))
+    assert numbers.codes.dtype == np.uint8
+    assert numbers.to_list()[:5] == [None, None, 404, 210, None]
+    wider = numbers.put(np.array([2]), ints([60000]))
+    assert wider.codes.dtype == np.uint16
+    spans = floats(FLOATS["durations"]).put(np.array([1]), floats([math.nan]))
+    assert spans.codes.dtype == np.uint32
+    assert spans.put(np.array([1]), floats([0.1])).codes.dtype == np.float64
+    coded = texts(many(["GET", None])).put(np.array([2, 4]), texts(["PUT", "GET"]))
+    assert coded.entries.to_pylist() == ["GET", None, "PUT"]
+    for i in range(3000):  # what nobody has any more goes in time
+        coded = coded.put(np.array([5]), texts([f"/{i}"]))
+    assert len(coded.entries) < 600
+    assert coded.to_list()[4:6] == ["GET", "/2999"]
+
+
 def test_objects():
     values = [None, "a", 1, [1, 2], {"b": 1}, (1, 2)]
     column = Objects.of(values)
@@ -179,6 +196,8 @@ def test_objects():
     assert column.slice(1, 3).to_list() == ["a", 1]
     assert joined([column, column]).to_list() == values * 2
     assert column.differ(column).tolist() == [False] * 6
+    assert column.put(np.array([0, 3]), Objects.of([2, 3])).to_list()[:4] == [2, "a", 1, 3]
+    assert column.to_list() == values
 
 
 number = st.none() | st.sampled_from([0, 1, 200, 2**20, 2**40, -5, 2**63 - 1, -(2**63) + 1])
@@ -219,6 +238,16 @@ def test_any_column_is_the_list_it_was_made_of(name, data):
     if start < stop:
         assert part.take(np.arange(stop - start)[::-1]).to_list() == plain[start:stop][::-1]
         assert joined([part, whole]).to_list() == plain[start:stop] + plain
+    places = np.array(sorted(set(positions.tolist())), dtype=np.int64)
+    given = data.draw(st.lists(values, min_size=1, max_size=5))
+    given = [given[i % len(given)] for i in range(len(places))]
+    changed = whole.put(places, make(given))
+    wanted = list(plain)
+    for place, value in zip(places.tolist(), map(missing, given), strict=True):
+        wanted[place] = value
+    assert changed.to_list() == wanted
+    assert whole.to_list() == plain
+    assert changed.take(np.arange(size)).to_list() == wanted
     other = whole.take(np.roll(np.arange(size), 1))
     different = [not same(a, b) for a, b in zip(plain, plain[-1:] + plain[:-1], strict=True)]
     assert whole.differ(other).tolist() == different

@@ -151,8 +151,30 @@ def test_earlier_frames_stay_as_they_are(kept):
     ):
         step()
         frames.append((kept.frame(), dict(kept.rows)))
+        assert kept.was_shared == (len(kept.rows) > 10)
         for df, rows in frames:
             plain.assert_frame(df, rows)
+
+
+@sharing
+def test_the_oldest_rows_are_passed_over(kept):
+    kept.frame()
+    file = kept.shared._file
+    for _ in range(3):
+        kept.remove(sorted(kept.rows)[:100])
+        kept.append(100)
+        kept.check()
+        assert kept.was_shared
+        assert kept.shared._file is file
+    for change in (
+        lambda: kept.remove(sorted(kept.rows)[:200]),  # too much would be of rows that are gone
+        lambda: kept.append(2500),  # there is no room for these
+    ):
+        change()
+        kept.check()
+        assert kept.was_shared
+        assert kept.shared._file is not file
+        file = kept.shared._file
 
 
 @sharing

@@ -35,7 +35,9 @@ _LIMIT: Final = 16_000
 _CERTIFICATES: Final = 4
 
 # Notes in a flow's metadata that have a place of their own, or mean nothing to people.
-_PLACED: Final = frozenset({"changes", "handler_errors", "raw", "original_id"})
+_PLACED: Final = frozenset(
+    {"changes", "handler_errors", "raw", "original_id", "cell", "line", "function", "capture"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ def describe(flow: HTTPFlow, eyes: Eyes) -> dict[str, Any]:
         "live": flow.live,
         "held": flow.intercepted,
         "replay": flow.is_replay or "",
+        "origin": _origin(flow, eyes),
         "revealed": eyes.reveal,
         "request": message(request, eyes),
         "response": message(response, eyes) if response is not None else None,
@@ -328,6 +331,17 @@ def _notes(flow: HTTPFlow, eyes: Eyes) -> dict[str, Any]:
             if name not in _PLACED
         ],
     }
+
+
+def _origin(flow: HTTPFlow, eyes: Eyes) -> str:
+    """Which code asked, where that is known: "cell 3, line 2, in get()"."""
+    found = {name: flow.metadata.get(name) for name in ("cell", "line", "function")}
+    words = [
+        f"cell {found['cell']}" if found["cell"] is not None else "",
+        f"line {found['line']}" if found["line"] is not None else "",
+        f"in {found['function']}()" if found["function"] else "",
+    ]
+    return eyes.text(", ".join(filter(None, words)), 200)
 
 
 def _change(change: Any, eyes: Eyes) -> list[str]:

@@ -49,6 +49,7 @@ _TEXTS: Final = {
     "error": _NOTE_LIMIT,
     "mark": 80,
     "comment": _NOTE_LIMIT,
+    "origin": 120,
 }
 
 
@@ -131,7 +132,18 @@ def _texts(columns: Columns) -> dict[str, Sequence[Any]]:
         "error": columns["error"],
         "mark": columns["marked"],
         "comment": columns["comment"],
+        "origin": _origins(columns),
     }
+
+
+def _origins(columns: Columns) -> list[Any]:
+    """Which code asked: "[3] get", the cell and the function."""
+    return [
+        None
+        if cell is None and not function
+        else f"{'' if cell is None else f'[{cell}] '}{function or ''}".rstrip()
+        for cell, function in zip(columns["cell"], columns["function"], strict=True)
+    ]
 
 
 def _hosts(columns: Columns) -> list[Any]:

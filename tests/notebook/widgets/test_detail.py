@@ -148,6 +148,15 @@ def test_what_handlers_did():
     assert found["notes"] == [["released", "after 60 s, unchanged"]]
 
 
+def test_who_asked():
+    flow = a_flow()
+    assert look(flow)["origin"] == ""
+    flow.metadata |= {"cell": 3, "line": 2, "function": "get", "capture": "abc"}
+    found = look(flow)
+    assert found["origin"] == "cell 3, line 2, in get()"
+    assert found["notes"] == []
+
+
 def test_websockets():
     flow = a_flow()
     at = flow.request.timestamp_start

@@ -93,6 +93,13 @@ def test_hosts_and_types_are_short():
     assert one(content_type="application/json")["type"] == "json"
 
 
+def test_who_asked():
+    assert one()["origin"] == ""
+    assert one(cell=3, function="get")["origin"] == "[3] get"
+    assert one(cell=3)["origin"] == "[3]"
+    assert one(function="get")["origin"] == "get"
+
+
 def test_secrets_are_masked():
     row = one(path="/login?token=hunter2&x=1", error="Bearer abcdefgh12345678", comment="hunter3")
     assert "hunter2" not in row["path"]

@@ -149,6 +149,7 @@ export const COLUMNS = [
   textColumn("error", "Error", 180),
   textColumn("mark", "Mark", 80),
   textColumn("comment", "Comment", 140),
+  textColumn("origin", "Asked by", 110, { name: "cell and function" }),
 ];
 
 /** Shown at first; where it is narrow, those at the end of the second list go first. */

@@ -74,11 +74,11 @@ export class DetailPane {
         { label: "URL", action: () => run("url") },
         { label: "as requests code", action: () => run("copy_code", { library: "requests" }) },
         { label: "as httpx code", action: () => run("copy_code", { library: "httpx" }) },
-      ], { title: "Copy" }),
+      ], { title: "Copy the request", name: "Copy" }),
       menuButton("To cell ▾", () => [
         { label: "requests", action: () => run("to_cell", { library: "requests" }) },
         { label: "httpx", action: () => run("to_cell", { library: "httpx" }) },
-      ], { title: "Make a new cell that sends it" }),
+      ], { title: "Make a new cell that sends it", name: "To cell" }),
       this.mark,
       menuButton("⋯", () => [
         { label: "Comment…", action: () => run("comment") },
@@ -86,7 +86,7 @@ export class DetailPane {
         { label: this.revealed ? "Mask secrets" : "Reveal secrets", action: () => this.toggleReveal() },
         "-",
         { label: "Remove from the flows", action: () => run("remove") },
-      ], { title: "More" }),
+      ], { title: "More", name: "More" }),
       this.revealButton,
       make("button", { class: "nbi-button nbi-close", text: "✕", title: "Close the details (Esc)", "aria-label": "Close the details", on: { click: () => this.onClose() } }),
     );
@@ -212,6 +212,7 @@ export class DetailPane {
       make("b", { text: flow.method }),
       make("span", { class: "nbi-url", text: flow.url, title: flow.url }),
       this.count > 1 ? make("span", { class: "nbi-hint", text: `and ${countText(this.count - 1)} more selected` }) : null,
+      flow.origin ? make("span", { class: "nbi-hint nbi-origin", text: `asked by ${flow.origin}` }) : null,
       flow.replay ? make("span", { class: "nbi-tag", text: `replayed ${flow.replay}` }) : null,
       flow.mark ? make("span", { class: "nbi-tag", text: flow.mark }) : null,
       flow.comment ? make("span", { class: "nbi-tag", text: flow.comment }) : null,

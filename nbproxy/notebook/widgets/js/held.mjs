@@ -30,7 +30,7 @@ export class HeldQueue {
     this.key = key;
     this.held = held;
     this.element.hidden = !held.length;
-    this.title.textContent = `⏸ ${countText(held.length)} held`;
+    this.title.textContent = `${countText(held.length)} held`;
     this.all.hidden = held.length < 2;
     this.list.replaceChildren(...held.map((each) => this.item(each, selected.has(each.id))));
     clearInterval(this.timer);

@@ -46,7 +46,7 @@ class View {
     this.where = make("span", { class: "nbi-where" });
     this.intercept = make("button", { class: "nbi-button nbi-intercept", text: "Intercept", "aria-pressed": "false", title: "Hold flows that match, to look at and change them (i)", "aria-keyshortcuts": "i", on: { click: () => this.toggleIntercept() } });
     this.dock = make("button", { class: "nbi-button nbi-icon", title: "Details below or beside the table", "aria-label": "Details below or beside the table", text: "◧", on: { click: () => this.setDock(!this.isBeside) } });
-    const menu = menuButton("Columns", () => this.columnItems(), { title: "Choose columns" });
+    const menu = menuButton("Columns", () => this.columnItems(), { title: "Choose columns", name: "Columns" });
     this.toolbar = make(
       "div",
       { class: "nbi-toolbar", role: "toolbar", "aria-label": "Inspector" },

@@ -3,14 +3,14 @@
 import { make, uniqueId } from "./dom.mjs";
 
 /** A button that opens a menu. `items()` gives `{label, action, checked, hint}` or "-" for a line. */
-export function menuButton(label, items, { title = "", css = "" } = {}) {
+export function menuButton(label, items, { title = "", name = "", css = "" } = {}) {
   const id = uniqueId("menu");
-  const list = make("div", { class: "nbi-menu", role: "menu", id, hidden: true, "aria-label": title || label });
+  const list = make("div", { class: "nbi-menu", role: "menu", id, hidden: true, "aria-label": name || title || label });
   const opener = make("button", {
     class: `nbi-button ${css}`.trim(),
     text: label,
     title: title || null,
-    "aria-label": title || null,
+    "aria-label": name || null,
     "aria-haspopup": "menu",
     "aria-expanded": "false",
     "aria-controls": id,

@@ -8,7 +8,7 @@ export const NO = 0, YES = 1, UNKNOWN = 2;
 
 const ARRAYS = { f8: Float64Array, f4: Float32Array, u4: Uint32Array, u2: Uint16Array, u1: Uint8Array, t4: Uint32Array, t2: Uint16Array };
 const NUMBERS = { time: Float64Array, sent: Float64Array, received: Float64Array, duration: Float32Array, ttfb: Float32Array, id: Uint32Array, status: Uint16Array, flags: Uint8Array };
-const TEXTS = ["method", "scheme", "host", "path", "type", "version", "client", "server", "error", "mark", "comment"];
+const TEXTS = ["method", "scheme", "host", "path", "type", "version", "client", "server", "error", "mark", "comment", "origin"];
 const MISSING = 0, HERE = 1, GONE = 2;
 
 /** A copy of the bytes of a buffer that starts at an aligned place, as typed arrays need. */

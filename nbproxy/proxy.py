@@ -191,6 +191,7 @@ class Proxy(Controls):
             limits=self._limits(),
         )
         self._is_kept = capture is not None  # and stays so: a user's file is never removed
+        self.store.dtype_backend = self.options.dtype_backend
         self.flows = Flows(self.store)
         _by_store[id(self.store)] = self
         self.handlers = Registry(
@@ -339,6 +340,8 @@ class Proxy(Controls):
         elif name == "capture" and value is not None:
             self.store.move(Path(value).expanduser())
             self._is_kept = True
+        elif name == "dtype_backend":
+            self.store.dtype_backend = value
         elif name in {"max_flows", "max_bytes", "max_age"}:
             self.store.limit(self._limits())
         if self._engine is not None and self.runner is not None:

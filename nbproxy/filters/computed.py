@@ -77,7 +77,8 @@ class Computed:
             return None
         _, function, failed = known
         try:
-            return function(flow)
+            value = function(flow)
+            return None if value is None or value is not value else value  # noqa: PLR0124 - NaN, NaT
         except Exception as error:  # noqa: BLE001 - a user's function
             count = self.errors[name] = self.errors.get(name, 0) + 1
             if count == 1 and failed is not None:

@@ -215,6 +215,7 @@ class Session:
         if proxy is not None:
             proxy.stop()
             proxy.handlers.close()
+            proxy.store.session.rest()
 
     def close(self) -> None:
         """The process is about to end: stop, but do not wait for ever. From any thread."""

@@ -224,6 +224,11 @@ class Batches:
 
     # -- connections
 
+    @property
+    def watches(self) -> bool:
+        """True if connections are open whose end has to be noted."""
+        return bool(self._open)
+
     def connection_key(self, connection: Connection) -> tuple[int | None, bool]:
         """See `encoding.Place`."""
         number = connection.id

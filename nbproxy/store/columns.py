@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import numpy as np
@@ -311,12 +312,12 @@ class Texts:
         """A column of texts of which the different ones are given, and which one each row has."""
         size = len(codes)
         if size > FEW:
-            used = np.zeros(len(entries), dtype=np.bool_)
-            used[codes] = True
-            count = int(np.count_nonzero(used))
-            if 2 * count < len(entries):
-                entries = entries.filter(pa.array(used))
-                codes = (np.cumsum(used) - 1)[codes]
+            if len(entries) > FEW:  # fewer may stay, used or not
+                used = np.zeros(len(entries), dtype=np.bool_)
+                used[codes] = True
+                if 2 * np.count_nonzero(used) < len(entries):
+                    entries = entries.filter(pa.array(used))
+                    codes = (np.cumsum(used) - 1)[codes]
             if _pays(entries, size):
                 return cls._coded(entries, codes)
         return cls(size, _taken(entries, codes))
@@ -324,7 +325,7 @@ class Texts:
     @classmethod
     def _coded(cls, entries: pa.Array, codes: npt.NDArray[Any]) -> Texts:
         count = len(entries)
-        narrow = codes.astype(_width(count - 1)) if count > 1 else None
+        narrow = codes.astype(_width(count - 1), copy=False) if count > 1 else None
         return cls(len(codes), _compact(entries), True, narrow)
 
     def __len__(self) -> int:
@@ -507,10 +508,16 @@ def joined_texts(columns: Sequence[Texts]) -> Texts:
     """One column of several."""
     if any(not each.is_coded and each.size > FEW for each in columns):
         return Texts.of(pa.concat_arrays([each.arrow() for each in columns]))
-    pairs = [each.coded() for each in columns]
+    pairs = []
+    for is_coded, some in groupby(columns, key=lambda each: each.is_coded):
+        if is_coded:
+            pairs += [each.coded() for each in some]
+        else:  # few rows each: together they are one part
+            plain = pa.concat_arrays([each.arrow() for each in some])
+            pairs.append((plain, np.arange(len(plain))))
     entries = pa.concat_arrays([entries.cast(TEXT) for entries, _ in pairs])
     unified = entries.dictionary_encode(null_encoding="encode")
-    numbers = unified.indices.to_numpy()
+    numbers = unified.indices.to_numpy().astype(_width(len(unified.dictionary)))
     codes = []
     start = 0
     for some, own in pairs:

@@ -148,6 +148,10 @@ class Session:
         """Wait until all that was put before is written; False if that takes too long."""
         return self._writer.flush(timeout_s)
 
+    def rest(self, timeout_s: float = 5.0) -> None:
+        """Write what waits and end the thread, until there is more to write."""
+        self._writer.rest(timeout_s)
+
     def move(self, path: Path) -> None:
         """Go on at another path, with all that was recorded so far, and keep that file.
 

@@ -89,6 +89,7 @@ class Store:
         lock: Held while flows are removed or a reader catches up; re-entrant.
         session: The capture that flows are written to.
         limits: How much is kept; change it with `limit`.
+        dtype_backend: The dtypes of frames, if nobody asks for others.
     """
 
     progress: ClassVar[Callable[..., Iterable[int]] | None] = None
@@ -118,6 +119,7 @@ class Store:
         self._computed: dict[str, int] = {}  # users' columns in it, and of which version
         self._framed = 0  # how many flows there were when it was brought up to date
         self.limits = limits or Limits()
+        self.dtype_backend = "default"
         me = weakref.ref(self)
         self._observe = _method(me, Store.changed)
         self._dropped = _method(me, Store._on_dropped)
@@ -528,9 +530,9 @@ class Store:
             frame.drop_column(name)
         new = [name for name, version in now.items() if self._computed.get(name) != version]
         self._computed = now
-        starts = range(0, len(self._ids), _CHUNK)
-        for start in self.progress(starts, "hundreds of flows") if self.progress else starts:
-            self._compute(frame, self._ids[start : start + _CHUNK], new)
+        starts = range(0, len(self._ids), _ROWS)
+        for start in self.progress(starts, "thousands of flows") if self.progress else starts:
+            self._compute(frame, self._ids[start : start + _ROWS], new)
 
     def frame(self) -> Frame:
         """The frame of all flows, up to date; the lock is held."""
@@ -548,10 +550,12 @@ class Store:
 
         It belongs to the caller. The columns are those of `nbproxy.store.schema`.
         """
-        how = {} if dtype_backend is None else {"dtype_backend": dtype_backend}
+        backend = self.dtype_backend if dtype_backend is None else dtype_backend
         with self.lock:
             frame = self.frame()
-            return frame.snapshot(**how) if ids is None else frame.rows(ids, **how)
+            if ids is None:
+                return frame.snapshot(dtype_backend=backend)
+            return frame.rows(ids, dtype_backend=backend)
 
 
 def _method(me: weakref.ref[Store], method: Callable[..., None]) -> Callable[..., None]:

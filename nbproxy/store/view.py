@@ -434,8 +434,8 @@ class _Kept(Flows):
         if self._flows:
             from nbproxy.store.frame import frame_of  # noqa: PLC0415 - pandas is slow to import
 
-            how = {} if dtype_backend is None else {"dtype_backend": dtype_backend}
-            return frame_of(self._flows.values(), **how)
+            backend = dtype_backend or self.store.dtype_backend
+            return frame_of(self._flows.values(), dtype_backend=backend)
         ids = self._kept
         frame = self.store.df(ids, dtype_backend=dtype_backend)
         return frame.loc[list(ids)] if len(ids) > 1 and ids[0] > ids[-1] else frame

@@ -56,6 +56,9 @@ MAX_WAITING_BYTES: Final = 64 * 2**20
 MAX_UNWRITTEN: Final = 20_000
 """Entries that are kept while the disk refuses."""
 
+_IDLE_S: Final = 3.0
+"""After so long with nothing to write the thread ends, until there is something."""
+
 _LAST_TRIES_S: Final = 3.0
 """How long a disk that refuses is tried in the end."""
 
@@ -109,7 +112,8 @@ class Writer:
         self._hand_bytes = 0
         self._rooms: deque[Callable[[], None]] = deque()
         self._orders: deque[tuple[Callable[[], None], Future[None]]] = deque()
-        self._looked = time.monotonic()
+        self._looked = self._idle_since = time.monotonic()
+        self._resting = False
         self._asleep = False
         self._wake = threading.Event()
         self._urgent = threading.Event()
@@ -264,6 +268,15 @@ class Writer:
         """Whether the caller is on the writer's thread."""
         return threading.current_thread() is self._thread
 
+    def rest(self, timeout_s: float) -> None:
+        """Write what waits, and let the thread end until there is more; wait so long for that."""
+        thread = self._thread
+        if thread is None or self.ended or self.is_this_thread():
+            return
+        self._resting = True
+        self.hurry()
+        thread.join(timeout_s)
+
     def end(self, *, keep: bool | None = None, timeout_s: float = 0.0) -> None:
         """Write what waits, then end; wait so long for that.
 
@@ -300,12 +313,37 @@ class Writer:
             while not self.ended:
                 self._sleep()
                 self._turn()
+                if self._may_rest() and self._put_down():
+                    return
         except Exception:  # a bug of ours; it must not stop traffic
             logger.exception("flows are not recorded any more: the writer of the capture failed")
             self.ended = True
         self._ring()
         self._obey()
         self._drop_calls()
+
+    def _may_rest(self) -> bool:
+        """Whether there is nothing to do, and has not been for a while, or none is wanted."""
+        ending = self.ended or self._ending_at is not None
+        if self._queue or self._hand or self._orders or self.refusing or ending:
+            self._idle_since = time.monotonic()
+            return False
+        if self._resting:
+            return True
+        watches = self._batches is not None and self._batches.watches
+        return not watches and time.monotonic() - self._idle_since > _IDLE_S
+
+    def _put_down(self) -> bool:
+        """The thread ends; the next entry starts another. False if that has come just now."""
+        self._resting = False
+        self._thread = None
+        if not (self._queue or self._orders or self._ending_at is not None):
+            return True
+        with self._starting:
+            if self._thread is not None:
+                return True  # whoever has put it has started another
+            self._thread = threading.current_thread()
+            return False
 
     def _sleep(self) -> None:
         if self._orders:
@@ -333,6 +371,7 @@ class Writer:
                 self._look_after()
                 while self._take():
                     self._write()
+                    self._idle_since = time.monotonic()
                     self._over()
                     if len(self._queue) < _MANY and ending_at is None and not self._urgent.is_set():
                         break

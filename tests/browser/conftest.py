@@ -6,14 +6,15 @@ tested are left in `build/screenshots/`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 
-from tests.support.jupyter import REPOSITORY, JupyterServer, find_browser
+from tests.support.jupyter import PYTHONPATH, REPOSITORY, JupyterServer, find_browser
 from tests.support.kernels import IPYKERNEL6
 
 PICTURES = REPOSITORY / "build" / "screenshots"
@@ -24,8 +25,9 @@ SOON_MS = 20_000
 expect.set_options(timeout=SOON_MS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """A browser; not for longer than a module: while it is there, so is a running event loop."""
     path = find_browser()
     if path is None:
         message = "there is no Chromium; CHROMIUM=/path/to/it says where one is"
@@ -55,9 +57,7 @@ def notebook7(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lab6(tmp_path_factory):
     """JupyterLab with the older line of ipykernel, which hears no comm while a cell runs."""
-    path = os.pathsep.join(
-        [str(IPYKERNEL6), str(REPOSITORY), str(REPOSITORY / "notebooks" / "site")]
-    )
+    path = os.pathsep.join([str(IPYKERNEL6), PYTHONPATH])
     folder = tmp_path_factory.mktemp("lab6")
     with JupyterServer("lab", folder, env={"PYTHONPATH": path}) as server:
         yield server
@@ -93,6 +93,19 @@ def new_page(chromium):
     for context, errors in made:
         context.close()
         errors.check()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keep a picture of what a failing test saw."""
+    report = yield
+    desk = getattr(item, "funcargs", {}).get("desk")
+    if report.when == "call" and report.failed and desk is not None:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"\W+", "-", item.name)
+        with contextlib.suppress(Error):
+            desk.page.screenshot(path=PICTURES / f"failed-{name}.png")
+    return report
 
 
 @pytest.fixture

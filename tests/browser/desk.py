@@ -30,6 +30,23 @@ get("/api/users?page=2", headers={"Authorization": "Bearer abcdefgh12345678"})
 CELLS = (SETUP, "ins = nbproxy.inspect()\nins", TRAFFIC)
 """Cell 0 sets up, cell 1 shows the inspector, cell 2 makes eight flows."""
 
+MOUNT = """async given => {{
+  const values = {values};
+  const model = {{
+    get: name => values[name],
+    set() {{}}, on() {{}}, off() {{}}, send() {{}}, save_changes() {{}},
+  }};
+  const url = URL.createObjectURL(new Blob([values._esm], {{ type: "text/javascript" }}));
+  const widget = (await import(url)).default();
+  widget.initialize({{ model }});
+  const style = document.createElement("style");
+  style.textContent = values._css;
+  const el = document.createElement("div");
+  document.body.append(style, el);
+  widget.render({{ model, el }});
+}}"""
+"""Puts a widget into a page without Jupyter; `values` is an expression of its state."""
+
 
 class Desk:
     """The inspector in a cell.
@@ -42,7 +59,8 @@ class Desk:
     def __init__(self, notebook, cell=1):
         self.notebook = notebook
         self.page = notebook.page
-        self.root = self.page.locator(".jp-CodeCell").nth(cell).locator(".nbi")
+        shown = self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+        self.root = shown.locator(".jp-CodeCell").nth(cell).locator(".nbi")
         self.root.wait_for()
         self.grid = self.root.get_by_role("grid", name="Flows")
         self.filter = self.root.get_by_role("combobox", name="Filter flows")

@@ -34,6 +34,10 @@ def plain(value):
         }
         given = {n: v for n, v in vars(value).items() if n not in OF_EXCHANGE and n != "id"}
         given = {**defaults, **given}
+        if isinstance(value, (Client, Server)):
+            usual = {n: v for n, v in given.items() if v is None and hasattr(type(value), n)}
+            given = {n: v for n, v in given.items() if n not in usual}
+            given.update((n, v) for n, v in usual.items() if getattr(type(value), n) is not None)
         for name in ("certificate_list", "alpn_offers"):  # sequences; of which kind is all the same
             if type(given.get(name)) is list:
                 given[name] = tuple(given[name])

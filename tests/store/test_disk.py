@@ -283,3 +283,39 @@ def test_looking_changes_nothing(store):
         assert len(flows.df) == 1
         settle(store)
     assert store.version == before
+
+
+def writers():
+    return [thread for thread in threading.enumerate() if thread.name == "nbproxy-writer"]
+
+
+def test_the_writer_rests_and_goes_on(store):
+    before = len(writers())
+    for i in range(5):
+        flow = record(store, f"/{i}")
+        store.session.rest()
+        assert len(writers()) == before
+        assert not store._held
+        del flow
+    assert [flow.request.path for flow in Flows(store)] == ["/0", "/1", "/2", "/3", "/4"]
+    store.session.rest()
+    store.close()
+    assert len(Flows(store)) == 5
+
+
+def test_nothing_is_lost_between_resting_and_writing(store):
+    done = threading.Event()
+
+    def rest():
+        while not done.is_set():
+            store.session.rest()
+
+    resting = threading.Thread(target=rest)
+    resting.start()
+    for i in range(2000):
+        record(store, f"/{i}")
+    done.set()
+    resting.join()
+    settle(store)
+    assert in_memory(store)[0] == 0
+    assert Flows(store).df.path.tolist() == [f"/{i}" for i in range(2000)]

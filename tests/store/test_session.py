@@ -674,7 +674,7 @@ def test_congested_while_too_much_waits(tmp_path):
 
 
 def test_bytes_congest_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "MAX_WAITING_BYTES", 10_000)
+    monkeypatch.setattr(writer, "CONGESTED_BYTES", 10_000)
     held, go_on = threading.Event(), threading.Event()
 
     def stored(written):

@@ -35,6 +35,9 @@ FrontEnd: TypeAlias = Literal["lab", "notebook"]
 
 REPOSITORY: Final = Path(__file__).parents[2]
 
+#: Where kernels find nbproxy, the local site and what tests share.
+PYTHONPATH: Final = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "notebooks" / "site")])
+
 #: How long anything may take before a test fails; it costs only failing tests time.
 TIMEOUT_S: Final = 90
 TIMEOUT_MS: Final = 1000 * TIMEOUT_S
@@ -191,9 +194,7 @@ class JupyterServer:
             (self.folder / folder).mkdir(parents=True, exist_ok=True)
             env[name] = str(self.folder / folder)
         env["JUPYTER_PREFER_ENV_PATH"] = "1"
-        env["PYTHONPATH"] = os.pathsep.join(
-            [str(REPOSITORY), str(REPOSITORY / "notebooks" / "site")]
-        )
+        env["PYTHONPATH"] = PYTHONPATH
         return env | self._env
 
     def _wait(self) -> None:
@@ -239,29 +240,25 @@ class Notebook:
             timeout=TIMEOUT_MS,
         )
 
-    def start(self, cell: int) -> int | None:
-        """Begin to run a cell; its number before, for `finish`."""
-        before: int | None = self.page.evaluate(
-            f"i => {self._CURRENT}.content.widgets[i].model.executionCount", cell
-        )
+    def start(self, cell: int) -> None:
+        """Begin to run a cell; it has no number until it is done."""
         self.page.evaluate(
-            f"i => {{ {self._CURRENT}.content.activeCellIndex = i; "
+            f"i => {{ const {{ content }} = {self._CURRENT}; content.activeCellIndex = i; "
+            "content.widgets[i].model.sharedModel.execution_count = null; "
             "window.jupyterapp.commands.execute('notebook:run-cell'); }",
             cell,
         )
-        return before
 
-    def finish(self, cell: int, before: int | None = None) -> None:
+    def finish(self, cell: int) -> None:
         """Wait for the end of a cell.
 
         Raises:
             AssertionError: It failed.
         """
         self.page.wait_for_function(
-            f"([i, before]) => {{ const model = {self._CURRENT}.content.widgets[i].model; "
-            "return model.executionCount !== null && model.executionCount !== before "
-            "&& model.executionState !== 'running' }",
-            arg=[cell, before],
+            f"i => {{ const {{ model }} = {self._CURRENT}.content.widgets[i]; "
+            "return model.executionCount !== null && model.executionState !== 'running' }",
+            arg=cell,
             timeout=TIMEOUT_MS,
         )
         for output in self.outputs(cell):
@@ -271,7 +268,8 @@ class Notebook:
 
     def run(self, cell: int) -> str:
         """Run a cell to its end; what it printed."""
-        self.finish(cell, self.start(cell))
+        self.start(cell)
+        self.finish(cell)
         return self.text(cell)
 
     def run_until(self, cell: int, text: str) -> None:

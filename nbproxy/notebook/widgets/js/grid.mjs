@@ -391,7 +391,10 @@ export class Grid {
       const row = this.rows[place];
       const index = first + ((((place - first) % length) + length) % length);
       if (index >= last) {
-        if (row.index >= 0) row.element.hidden = true;
+        if (row.index >= 0) {
+          row.element.hidden = true;
+          this.dress(row, row.css, false);
+        }
         row.index = -1;
         continue;
       }

@@ -1,0 +1,147 @@
+"""A hundred thousand flows: how long it takes to see them, printed, and that all are there."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from nbproxy.notebook.widgets import esm
+from nbproxy.notebook.widgets.inspector import Inspector
+from tests.browser.desk import MOUNT, SETUP, Desk
+
+COUNT = 100_000
+FILL = f"""
+from tests.support.traffic import fill
+fill(nbproxy.flows.store, {COUNT})
+"""
+SHOW = "ins = nbproxy.inspect()\nins"
+
+PAINT = """async ([index, count]) => {
+  const { content } = window.jupyterapp.shell.currentWidget;
+  const { node } = content.widgets[index];
+  const frame = () => new Promise(requestAnimationFrame);
+  const row = () => node.querySelector('.nbi-rows .nbi-row:not([hidden]):not(.nbi-absent)');
+  const began = performance.now();
+  content.activeCellIndex = index;
+  window.jupyterapp.commands.execute('notebook:run-cell');
+  while (!row()) await frame();
+  const first = performance.now() - began;
+  const whole = `${count.toLocaleString('en-US')} flows`;
+  while (!node.querySelector('.nbi-counts').textContent.startsWith(whole)
+      || node.querySelector('.nbi-progress').textContent) await frame();
+  return [first, performance.now() - began];
+}"""
+
+SCROLL = """async places => {
+  const grid = document.querySelector('.nbi-grid');
+  const frame = () => new Promise(requestAnimationFrame);
+  const times = [];
+  for (const place of places) {
+    const began = performance.now();
+    grid.scrollTop = place * (grid.scrollHeight - grid.clientHeight);
+    const wanted = Math.floor(grid.scrollTop / 23) + 2;
+    const inSight = () => {
+      const { top, bottom } = grid.getBoundingClientRect();
+      const rows = [...grid.querySelectorAll('.nbi-rows .nbi-row:not([hidden])')].filter(row => {
+        const box = row.getBoundingClientRect();
+        return box.bottom > top + 26 && box.top < bottom;
+      });
+      return rows.length > 5 && rows.every(row => !row.classList.contains('nbi-absent'))
+        && rows.some(row => Math.abs(Number(row.getAttribute('aria-rowindex')) - wanted) < 40);
+    };
+    while (!inSight()) await frame();
+    times.push(performance.now() - began);
+  }
+  return times;
+}"""
+
+SMOOTH = """async () => {
+  const grid = document.querySelector('.nbi-grid');
+  grid.scrollTop = 10000;
+  const began = performance.now();
+  let frames = 0, longest = 0, last = began;
+  while (performance.now() - began < 1500) {
+    grid.scrollTop += 120;
+    await new Promise(requestAnimationFrame);
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+    frames += 1;
+  }
+  return [frames / ((last - began) / 1000), longest];
+}"""
+
+
+@pytest.fixture
+def desk(lab, new_page):
+    notebook = lab.open(new_page(), SETUP, FILL, SHOW)
+    notebook.run(0)
+    notebook.run(1)
+    notebook.paint = notebook.page.evaluate(PAINT, [2, COUNT])
+    yield Desk(notebook, 2)
+    notebook.shutdown()
+
+
+def test_a_hundred_thousand_flows(desk, picture, capsys):
+    first, whole = desk.notebook.paint
+    places = [0, 0.5, 0.123, 0.99, 0.3, 0.7, 0.01, 1]
+    jumps = desk.page.evaluate(SCROLL, places)
+    frames, longest = desk.page.evaluate(SMOOTH)
+    desk.filter.click()
+    took = {}
+    for expression in ("~c 500", "~u items/1234 & ~m POST"):
+        desk.filter.fill(expression)
+        began = desk.page.evaluate("() => performance.now()")
+        expect(desk.counts).to_contain_text(" of 100,000 flows")
+        expect(desk.root.locator(".nbi-progress")).to_be_empty()
+        took[expression] = desk.page.evaluate("() => performance.now()") - began
+        desk.filter.fill("")
+        expect(desk.counts).to_have_text(re.compile("^100,000 flows"))
+    desk.grid.get_by_role("button", name="Took").click()
+    expect(desk.rows.first).to_contain_text(" s")
+    picture(desk.root)
+    with capsys.disabled():
+        print(
+            f"\n100,000 flows: first rows after {first:.0f} ms, all after {whole:.0f} ms; "
+            f"scrolling anywhere {max(jumps):.0f} ms at most, {frames:.0f} frames a second, the longest "
+            f"{longest:.0f} ms; filters: "
+            + ", ".join(f"{name} {ms:.0f} ms" for name, ms in took.items())
+        )
+    assert desk.grid.get_attribute("aria-rowcount") == "100001"
+
+
+MILLION = """(() => {
+  const count = 1_000_000;
+  const data = new DataView(Uint32Array.from({ length: count }, (_, id) => id).buffer);
+  const columns = [["id", "u4"], ["method", "t2", 1], ["status", "u2", 200]];
+  const snapshot = { count, total: count, columns, strings: ["", "GET"], data };
+  return { ...given, snapshot, height: 520, static_id: "" };
+})()"""
+
+REACH = """async share => {
+  const grid = document.querySelector('.nbi-grid');
+  grid.scrollTop = share * (grid.scrollHeight - grid.clientHeight);
+  for (let frames = 0; frames < 3; frames += 1) await new Promise(requestAnimationFrame);
+  const { top, bottom } = grid.getBoundingClientRect();
+  return [...grid.querySelectorAll('.nbi-rows .nbi-row:not([hidden])')]
+    .map(row => [row.getBoundingClientRect(), Number(row.querySelector('.nbi-cell').textContent)])
+    .filter(([box]) => box.top >= top + 25 && box.bottom <= bottom + 1)
+    .sort(([a], [b]) => a.top - b.top).map(([, id]) => id);
+}"""
+
+
+def test_a_million_rows_can_be_reached(new_page):
+    """Browsers know no element of 23 million pixels: a pixel of scrolling is more than that."""
+    page = new_page()
+    page.evaluate(MOUNT.format(values=MILLION), {"_esm": esm.joined(), "_css": Inspector._css})
+    expect(page.locator(".nbi-counts")).to_contain_text("1,000,000 flows")
+    for share in (0, 0.25, 0.5, 0.999, 1):
+        ids = page.evaluate(REACH, share)
+        assert len(ids) > 15
+        assert ids == list(range(ids[0], ids[0] + len(ids)))  # without gaps or doubles
+        assert abs(ids[0] - share * (1_000_000 - len(ids))) <= 2
+    page.locator(".nbi-grid").focus()
+    page.keyboard.press("Home")
+    expect(page.locator(".nbi-row[aria-selected=true]")).to_contain_text("0")
+    page.keyboard.press("End")
+    expect(page.locator(".nbi-row[aria-selected=true]")).to_contain_text("999999")

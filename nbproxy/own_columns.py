@@ -93,9 +93,7 @@ class Columns(MutableMapping[str, Callable[[Any], Any]]):
 
     def __repr__(self) -> str:
         errors = computed.errors
-        shown = [
-            f"{name} ({errors[name]} failures)" if errors.get(name) else name for name in self
-        ]
+        shown = [f"{name} ({errors[name]} failures)" if errors.get(name) else name for name in self]
         return f"<Columns: {', '.join(shown) or 'none'}>"
 
 

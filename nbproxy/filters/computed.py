@@ -8,6 +8,7 @@ where it has many flows to ask about, and the function otherwise.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,12 +79,14 @@ class Computed:
         _, function, failed = known
         try:
             value = function(flow)
-            return None if value is None or value is not value else value  # noqa: PLR0124 - NaN, NaT
         except Exception as error:  # noqa: BLE001 - a user's function
             count = self.errors[name] = self.errors.get(name, 0) + 1
             if count == 1 and failed is not None:
                 failed(name, error)
             return None
+        if isinstance(value, float) and math.isnan(value):
+            return None
+        return None if type(value).__name__ in {"NAType", "NaTType"} else value  # pandas' missing
 
     def values(self, name: str, flows: Iterable[Any]) -> list[Any]:
         """The values of a column for flows."""

@@ -421,6 +421,7 @@ def _handler_names(session: Session | None, _: str) -> list[str]:
 
 _FILTER = Argument("filter", "a filter expression, such as ~d example.org", "FILTER", rest=True)
 
+
 def _captures(_: Session | None, fragment: str) -> list[str]:
     return completion.paths(fragment, (".nbproxy",))
 

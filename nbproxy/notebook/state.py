@@ -239,9 +239,7 @@ class Session:
         """Display something that is at hand in several media types."""
         self.shell.display_pub.publish(bundle)
 
-    def _show_once(
-        self, _: Flows, picture: Callable[[bool], dict[str, str]]
-    ) -> Callable[[], None]:
+    def _show_once(self, _: Flows, picture: Callable[[bool], dict[str, str]]) -> Callable[[], None]:
         self.publish(picture(False))
         return lambda: None
 

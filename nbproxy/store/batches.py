@@ -46,9 +46,7 @@ _VACUUM_PAGES: Final = 2000
 @lru_cache(maxsize=64)
 def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:
     one = f"({','.join('?' * len(columns))})"
-    return (
-        f"INSERT OR REPLACE INTO {table} ({','.join(columns)}) VALUES {','.join([one] * rows)}"  # noqa: S608 - our own names
-    )
+    return f"INSERT OR REPLACE INTO {table} ({','.join(columns)}) VALUES {','.join([one] * rows)}"  # noqa: S608 - our own names
 
 
 def insert(
@@ -165,9 +163,7 @@ class Batches:
 
     # -- flows
 
-    def _flows(
-        self, flows: Sequence[HTTPFlow], keys: Sequence[int]
-    ) -> list[tuple[HTTPFlow, bool]]:
+    def _flows(self, flows: Sequence[HTTPFlow], keys: Sequence[int]) -> list[tuple[HTTPFlow, bool]]:
         written: list[tuple[HTTPFlow, bool]] = []
         for start in range(0, len(flows), _SLICE):
             rows: list[Row] = []
@@ -248,9 +244,7 @@ class Batches:
         for der in certificates:
             fingerprint = connections.fingerprint(der)
             if fingerprint not in self._certificates:
-                db.execute(
-                    "INSERT OR IGNORE INTO certificates VALUES (?, ?)", (fingerprint, der)
-                )
+                db.execute("INSERT OR IGNORE INTO certificates VALUES (?, ?)", (fingerprint, der))
         if not exact:
             self._inexact.add(connection)
         self._new[connection.id] = connection

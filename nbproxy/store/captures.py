@@ -257,9 +257,7 @@ def _newest(capture: Capture) -> float:
 
 def _examine(path: Path) -> Capture | None:
     """What a capture holds; None if that is nothing, and it is removed. Its lock is held."""
-    size = sum(
-        each.stat().st_size for each in (path, beside(path, "-wal")) if each.is_file()
-    )
+    size = sum(each.stat().st_size for each in (path, beside(path, "-wal")) if each.is_file())
     began = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     try:
         if not path.stat().st_size:

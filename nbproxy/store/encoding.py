@@ -207,7 +207,9 @@ def _holds(row: Row) -> bool:
     shape = tuple(map(type, row))
     if shape in _row_shapes:
         return True
-    if not all(kind in _TYPES[_COLUMNS[column]] for column, kind in zip(COLUMNS, shape, strict=True)):
+    if not all(
+        kind in _TYPES[_COLUMNS[column]] for column, kind in zip(COLUMNS, shape, strict=True)
+    ):
         return False
     if len(_row_shapes) < _MAX_KNOWN:
         _row_shapes.add(shape)
@@ -236,7 +238,9 @@ def to_row(flow: HTTPFlow, key: int, place: Place) -> tuple[Row, bool]:
         return odd_row(flow, key, place)
 
 
-def _plain_row(flow: HTTPFlow, key: int, place: Place) -> tuple[Row, bool]:
+def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
+    flow: HTTPFlow, key: int, place: Place
+) -> tuple[Row, bool]:
     request, response = flow.request, flow.response
     if not _is_plain(flow, request, response):
         raise NotPlain
@@ -609,7 +613,7 @@ class Source(Protocol):
         """The large body with this number."""
 
 
-def from_row(
+def from_row(  # noqa: C901 - a column after the other
     row: Sequence[Any],
     source: Source,
     connections: Mapping[int, Client | Server],
@@ -706,7 +710,9 @@ def damaged(row: Sequence[Any], error: Exception) -> HTTPFlow:
             timestamp_start=time if type(time) is float else 0.0,
         )
     )
-    flow.error = Error(f"row {row[0]} of the capture is damaged: {error}", flow.request.timestamp_start)
+    flow.error = Error(
+        f"row {row[0]} of the capture is damaged: {error}", flow.request.timestamp_start
+    )
     return flow
 
 

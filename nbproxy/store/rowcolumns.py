@@ -132,4 +132,3 @@ def _type(headers: str | bytes | None) -> str | None:
         raise _Odd
     only: str = found[0]
     return only
-

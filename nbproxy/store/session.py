@@ -224,7 +224,7 @@ class Session:
         return self._look(read) or []
 
     def _look(self, read: Callable[[Shelf], T]) -> T | None:
-        """Read from the capture, wherever it is; it may go elsewhere meanwhile. None without one."""
+        """Read from the capture, wherever it is or goes meanwhile. None without one."""
         writer = self._writer
         while True:
             shelf = writer.shelf

@@ -340,10 +340,13 @@ class Writer:
         if not (self._queue or self._orders or self._ending_at is not None):
             return True
         with self._starting:
-            if self._thread is not None:
-                return True  # whoever has put it has started another
-            self._thread = threading.current_thread()
-            return False
+            mine = self._has_no_thread()
+            if mine:
+                self._thread = threading.current_thread()
+            return not mine  # else whoever has put it has started another
+
+    def _has_no_thread(self) -> bool:
+        return self._thread is None
 
     def _sleep(self) -> None:
         if self._orders:

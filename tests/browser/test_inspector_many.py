@@ -103,8 +103,8 @@ def test_a_hundred_thousand_flows(desk, picture, capsys):
     with capsys.disabled():
         print(
             f"\n100,000 flows: first rows after {first:.0f} ms, all after {whole:.0f} ms; "
-            f"scrolling anywhere {max(jumps):.0f} ms at most, {frames:.0f} frames a second, the longest "
-            f"{longest:.0f} ms; filters: "
+            f"scrolling anywhere {max(jumps):.0f} ms at most, {frames:.0f} frames a second, "
+            f"the longest {longest:.0f} ms; filters: "
             + ", ".join(f"{name} {ms:.0f} ms" for name, ms in took.items())
         )
     assert desk.grid.get_attribute("aria-rowcount") == "100001"

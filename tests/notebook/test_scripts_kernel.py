@@ -61,7 +61,9 @@ def test_a_blocking_cell_and_its_script(notebook, ask, site):
     assert "one" in notebook.execute(code).stdout
 
 
-@pytest.mark.parametrize("body", ["import nowhere_at_all", "from mitmproxy import nothing", "1 / 0"])
+@pytest.mark.parametrize(
+    "body", ["import nowhere_at_all", "from mitmproxy import nothing", "1 / 0"]
+)
 def test_what_fails_is_shown_with_the_cells_own_lines(notebook, ask, body):
     cell = notebook.start_cell(f"%%nbscript\n{body}\n")
     shown = "\n".join(notebook.finish(cell).reply["traceback"])

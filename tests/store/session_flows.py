@@ -22,9 +22,13 @@ def plain(value):
     if isinstance(value, Headers):
         return ("headers", value.fields)
     if isinstance(value, WebSocketData):
-        return ("websocket", [plain(each) for each in value.messages]) + tuple(
-            getattr(value, name)
-            for name in ("closed_by_client", "close_code", "close_reason", "timestamp_end")
+        return (
+            "websocket",
+            [plain(each) for each in value.messages],
+            *tuple(
+                getattr(value, name)
+                for name in ("closed_by_client", "close_code", "close_reason", "timestamp_end")
+            ),
         )
     if isinstance(value, (HTTPFlow, Request, Response, Error, Client, Server)):
         defaults = {
@@ -91,7 +95,9 @@ json_like = st.recursive(
     ),
     max_leaves=6,
 )
-metadata = st.dictionaries(text | st.sampled_from(["cell", "line", "function"]), json_like, max_size=3)
+metadata = st.dictionaries(
+    text | st.sampled_from(["cell", "line", "function"]), json_like, max_size=3
+)
 
 
 def _message(message, trailers, end):

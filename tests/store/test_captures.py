@@ -1,4 +1,4 @@
-"""The folder of private captures: what crashed processes left there, and what is nobody's business."""
+"""The folder of private captures: what crashed processes left there, and what others use."""
 
 import os
 import sqlite3

@@ -185,7 +185,7 @@ def test_many_threads_read_while_one_writes(session):
                 for number, flow in zip(known[-50:], session.read(known[-50:]), strict=True):
                     assert flow.id == number
                     assert flow.response.raw_content == flow.request.path[1:].encode() * 50
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a thread's failure is looked at below
             errors.append(error)
 
     threads = [threading.Thread(target=read) for _ in range(3)]
@@ -377,12 +377,20 @@ def test_deleting_is_in_order_with_writing(session):
 
 def test_space_is_given_back(session):
     ids = put(session, *(done(content=os.urandom(900)) for _ in range(2000)))
-    session._writer.order(lambda: session._writer._batches.file.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+    session._writer.order(
+        lambda: session._writer._batches.file.db.execute(
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        ).fetchall()
+    )
     large = session.stored_bytes
     session.delete(ids[:1900])
     assert session.flush(20)
     until(lambda: not session._writer._batches._pages_to_free)
-    session._writer.order(lambda: session._writer._batches.file.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+    session._writer.order(
+        lambda: session._writer._batches.file.db.execute(
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        ).fetchall()
+    )
     assert session.stored_bytes < large / 5
 
 

@@ -5,13 +5,13 @@ import math
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.store.session_flows import Odd, flows, plain, spoiled
 
 from nbproxy.model.flow import Error, HTTPFlow
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Request, Response
 from nbproxy.store.rows import read_rows
 from nbproxy.store.session import Session
+from tests.store.session_flows import Odd, flows, plain, spoiled
 
 relaxed = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=150)
 
@@ -141,9 +141,7 @@ def test_what_sql_sees_of_nonsense_is_sane(kept):
     flow.request._port = 2**70
     assert restored(kept, flow)[0] is False
     file = kept.session._writer.shelf.file
-    [row] = file.readers.rows(
-        "SELECT status, host, port, path FROM flows WHERE id = ?", (flow.id,)
-    )
+    [row] = file.readers.rows("SELECT status, host, port, path FROM flows WHERE id = ?", (flow.id,))
     assert row == (None, "a\ufffdb", None, "/")
 
 

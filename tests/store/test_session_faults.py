@@ -323,7 +323,9 @@ def test_who_is_told_may_fail(tmp_path, quick, caplog):
     assert session.flush(30)
     with file_size_limit(100):
         session.put(done())
-        until(lambda: "cannot" in caplog.text or "no room" in caplog.text or "does not" in caplog.text)
+        until(
+            lambda: "cannot" in caplog.text or "no room" in caplog.text or "does not" in caplog.text
+        )
         session.close(keep=False)
     assert "what was lost could not be reported" in caplog.text
 

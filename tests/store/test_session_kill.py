@@ -1,6 +1,5 @@
 """A process that records is killed at any moment: its capture opens, and has all but the end."""
 
-import os
 import random
 import signal
 import sqlite3
@@ -70,4 +69,4 @@ def test_recording_goes_on_in_a_file_that_a_killed_process_left(tmp_path):
     flows = reader.read(reader.ids())
     assert len(flows) > durable
     assert flows[-1].request.path == "/after"
-    assert os.listdir(tmp_path) == ["mine.nbproxy"]
+    assert [each.name for each in tmp_path.iterdir()] == ["mine.nbproxy"]

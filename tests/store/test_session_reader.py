@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -84,9 +85,7 @@ def test_columns(path, flows):
 
 def test_a_column_that_is_new_is_read_off_the_flows(path, monkeypatch):
     monkeypatch.setattr("nbproxy.store.rowcolumns._PLAIN", ("time", "scheme", "host", "port"))
-    monkeypatch.setattr(
-        "nbproxy.store.rowcolumns._FLAGS", ()
-    )
+    monkeypatch.setattr("nbproxy.store.rowcolumns._FLAGS", ())
     _, values = Reader(path).columns(None)
     assert values["path"] == ["/0", "/1", "/2"]
 
@@ -129,7 +128,7 @@ def test_two_read_while_one_writes(tmp_path):
                 for i, flow in enumerate(reader.read(ids)):
                     assert flow.request.path == f"/{i}"
                 assert len(reader.columns(ids)[0]) == len(ids)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a thread's failure is looked at below
             errors.append(error)
 
     threads = [threading.Thread(target=read) for _ in range(2)]
@@ -162,7 +161,7 @@ def test_is_capture(path, tmp_path):
 def test_what_is_no_capture(tmp_path, content):
     path = tmp_path / "x"
     path.write_bytes(content)
-    with pytest.raises(FormatError, match="x: this is (an empty file, )?not a capture"):
+    with pytest.raises(FormatError, match=r"x: this is (an empty file, )?not a capture"):
         Reader(path)
 
 
@@ -175,7 +174,7 @@ def test_a_damaged_file(path):
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(path.stat().st_size - 4096))
-    with pytest.raises((FormatError, OSError), match="cannot be read|not a capture"):
+    with pytest.raises((FormatError, OSError), match=r"cannot be read|not a capture"):
         Reader(path).ids()
 
 
@@ -193,7 +192,9 @@ def test_others_may_have_written_anything(path, flows):
         db.execute("UPDATE flows SET extra = '[1', metadata = '{}}', websocket = '7'")
         db.execute("UPDATE flows SET request_headers = 'no colon\nx: y'")
         db.execute("UPDATE flows SET response_headers = 5 WHERE path = '/1'")
-        db.execute("UPDATE connections SET peer = 'nobody', certificates = '{', extra = '{\"set\"}'")
+        db.execute(
+            "UPDATE connections SET peer = 'nobody', certificates = '{', extra = '{\"set\"}'"
+        )
     reader = Reader(path)
     first, second, _ = reader.read(reader.ids())
     assert first.request.path == "/0"
@@ -215,7 +216,7 @@ def read_only(monkeypatch):
     def connect(name, *args, **options):
         text = str(name)
         if "mode=ro" in text and "immutable" not in text:
-            folder = os.path.dirname(text.removeprefix("file:").partition("?")[0])
+            folder = str(Path(text.removeprefix("file:").partition("?")[0]).parent)
             if folder.endswith("read-only"):
                 raise sqlite3.OperationalError("unable to open database file")
         return real(name, *args, **options)
@@ -243,7 +244,10 @@ def test_on_a_read_only_disk_with_a_log(tmp_path, flows, read_only):
         shutil.copy(f"{source}{suffix}", folder)
     reader = Reader(folder / source.name)
     assert len(reader.ids()) == 3
-    assert sorted(os.listdir(folder)) == ["mine.nbproxy", "mine.nbproxy-wal"]
+    assert sorted(each.name for each in Path(folder).iterdir()) == [
+        "mine.nbproxy",
+        "mine.nbproxy-wal",
+    ]
     session.close(keep=False)
 
 
@@ -391,6 +395,8 @@ def test_the_documentation_names_every_table_and_is_true(path):
     doc = session_schema.__doc__
     named = set(re.findall(r"^\| `(\w+)` ", doc, re.MULTILINE))
     with contextlib.closing(sqlite3.connect(path)) as db:
-        there = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        there = {
+            name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")
+        }
         assert db.execute("PRAGMA application_id").fetchone() == (session_schema.APPLICATION_ID,)
     assert named == there

@@ -42,7 +42,16 @@ ENDLESS.append(ENDLESS)
 
 
 @pytest.mark.parametrize(
-    "value", [object(), {1, 2}, Text("x"), bytearray(b"x"), pytest.param(10**5000, id="large"), ENDLESS, [{"x": {3j}}]]
+    "value",
+    [
+        object(),
+        {1, 2},
+        Text("x"),
+        bytearray(b"x"),
+        pytest.param(10**5000, id="large"),
+        ENDLESS,
+        [{"x": {3j}}],
+    ],
 )
 def test_the_rest_is_refused(value):
     with pytest.raises(ValueError, match=r"no form|too large|too deeply"):
@@ -50,7 +59,8 @@ def test_the_rest_is_refused(value):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"$bytes": 5}', '{"$bytes": "?"}', '{"$tuple": 5}', '{"$dict": [1]}', '{"$float": []}']
+    "text",
+    ['{"$bytes": 5}', '{"$bytes": "?"}', '{"$tuple": 5}', '{"$dict": [1]}', '{"$float": []}'],
 )
 def test_tags_that_others_wrote_stay_what_they_are(text):
     assert tagged.loads(text) == json.loads(text)
@@ -58,5 +68,5 @@ def test_tags_that_others_wrote_stay_what_they_are(text):
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000])
 def test_what_is_no_json(text):
-    with pytest.raises(ValueError, match="Expecting|deeply"):
+    with pytest.raises(ValueError, match=r"Expecting|deeply"):
         tagged.loads(text)

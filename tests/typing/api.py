@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, assert_type
 import nbproxy
 from nbproxy import Headers, HTTPFlow, Proxy, Request, Response
 from nbproxy.errors import ConfigError, FilterError
+from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from nbproxy.store.view import Flows
 
 
 def plain_program() -> None:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from nbproxy.model.headers import Headers
     from nbproxy.model.message import Request, Response
     from nbproxy.model.tcp import TCPFlow
+    from nbproxy.notebook.redraw import live
     from nbproxy.notebook.widgets.inspector import inspect
+    from nbproxy.own_columns import column, columns
     from nbproxy.proxy import Proxy
     from nbproxy.saved import open  # noqa: A004 - its public name
     from nbproxy.scanning import scan
@@ -57,7 +59,9 @@ if TYPE_CHECKING:
     port: int
     preview = _proxy.preview
     proxies: dict[str, str]
+    recover = _proxy.recover
     replay_server = _proxy.replay_server
+    save = _proxy.save
     start = _proxy.start
     stop = _proxy.stop
     throttle = _proxy.throttle
@@ -77,7 +81,6 @@ _CLASSES = {
     "inspect": "nbproxy.notebook.widgets.inspector",
     "live": "nbproxy.notebook.redraw",
     "open": "nbproxy.saved",
-    "recover": "nbproxy.saved",
     "scan": "nbproxy.scanning",
 }
 # attribute of the notebook's proxy -> whether asking for it starts the proxy
@@ -106,6 +109,7 @@ _OF_THE_PROXY = {
     "port": True,
     "preview": False,
     "proxies": True,
+    "recover": False,
     "replay_server": False,
     "save": False,
     "scripts": False,
@@ -184,7 +188,7 @@ def _function(name: str) -> Any:
 def __getattr__(name: str) -> Any:
     module = _CLASSES.get(name)
     if module is not None:
-        if name in {"open", "recover"}:
+        if name == "open":
             import_module("nbproxy.proxy")  # says how the flows of files run scripts
         value = globals()[name] = getattr(import_module(module), name)
         return value

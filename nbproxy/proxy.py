@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from nbproxy.scripts.log import Log
     from nbproxy.scripts.manager import Scripts
     from nbproxy.scripts.script import Script
+    from nbproxy.store.captures import Captures
     from nbproxy.store.changes import Changed
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -519,6 +520,16 @@ class Proxy(Controls):
         """Write all flows to a file; see `nbproxy.saved.save`."""
         __tracebackhide__ = True
         return self.flows.save(path, format, secrets=secrets)
+
+    def recover(self, directory: str | os.PathLike[str] | None = None) -> Captures:
+        """Captures that crashed processes have left; see `nbproxy.saved.recover`.
+
+        Args:
+            directory: The folder of private captures; by default that of `capture_dir`.
+        """
+        from nbproxy.saved import recover  # noqa: PLC0415 - seldom needed
+
+        return recover(self.options.capture_dir if directory is None else directory)
 
     def clear(self) -> None:
         """Forget the flows so far."""

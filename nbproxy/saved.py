@@ -126,7 +126,7 @@ def recover(directory: str | os.PathLike[str] | None = None) -> Captures:
     """Captures that kernels and programs have left behind which ended without closing them.
 
     Args:
-        directory: The folder of private captures; by default that of the option `capture_dir`.
+        directory: The folder of private captures; by default that in the user's state folder.
 
     Returns:
         A sequence, the newest first: `recover()[0].open()` gives its flows, `.save(path)` keeps it,

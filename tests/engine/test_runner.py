@@ -17,7 +17,9 @@ from nbproxy.notebook.mounted import MountedRunner
 
 
 def threads() -> set[str]:
-    return {t.name for t in threading.enumerate() if t.name.startswith("nbproxy")}
+    """Those of runners; a store of another test may still be writing."""
+    names = {t.name for t in threading.enumerate()}
+    return {name for name in names if name.startswith("nbproxy")} - {"nbproxy-writer"}
 
 
 def descriptors() -> int:
@@ -32,7 +34,7 @@ def thread_runner():
     yield runner
     runner.close()
     assert not threads()
-    assert descriptors() == before
+    assert descriptors() <= before  # those of other tests may go meanwhile
 
 
 @pytest.fixture(params=["mounted", "thread", "running"])
@@ -46,7 +48,7 @@ async def runner(request):
     yield runner
     runner.close()
     assert not threads()
-    assert descriptors() == before
+    assert descriptors() <= before  # those of other tests may go meanwhile
 
 
 async def answer(value=42):

@@ -69,7 +69,9 @@ def run_cell(registry, key, *steps):
     """Run a cell that does this; the results."""
     registry.cells = Cells(key)
     registry.begin_cell(key)
-    results = [step() for step in steps]
+    names = {"__name__": "__main__", "steps": steps}  # as a cell's code runs
+    exec("results = [step() for step in steps]", names)
+    results = names["results"]
     registry.end_cell(key, ok=True)
     registry.cells = None
     return results

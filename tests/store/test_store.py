@@ -200,7 +200,12 @@ def test_large_bodies_leave_memory_when_a_flow_is_over():
     answer(flow, content=b"x" * 5000)
     assert flow.response.holds_bytes
     end(flow)
+    number = flow.id
     store.closed(flow)
+    del flow
+    assert store.flush()
+    gc.collect()
+    flow = store.by_id(number)
     assert not flow.response.holds_bytes
     assert flow.response.raw_content == b"x" * 5000
     assert flow.response.body_size == 5000

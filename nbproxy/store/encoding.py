@@ -1,4 +1,4 @@
-"""Flows as rows of a capture, and back.
+"""Flows as rows of a capture.
 
 There are two ways to a row. The plain one reads the attributes of a flow and looks whether their
 types are those that the columns hold exactly; nearly all flows pass. What does not, because a
@@ -13,7 +13,7 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nbproxy.model.flow import Error, Flow, HTTPFlow
+from nbproxy.model.flow import Error, HTTPFlow
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Message, Request, Response
 from nbproxy.model.websocket import WebSocketData, WebSocketMessage
@@ -23,10 +23,10 @@ from nbproxy.store.rows import clean_float, clean_int, clean_text
 from nbproxy.store.schema import COLUMNS as FRAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from nbproxy.model.body import StoredBody
-    from nbproxy.model.connection import Client, Connection, Server
+    from nbproxy.model.connection import Connection
 
     Row = tuple[Any, ...]
     Stored = tuple[bytes | None, int | None, int, bool]
@@ -89,8 +89,8 @@ _COLUMNS: Final = {
 COLUMNS: Final = tuple(_COLUMNS)
 """The columns of a row, in its order."""
 
-_INDEX: Final = {column: index for index, column in enumerate(COLUMNS)}
-_REQUEST_END: Final = _INDEX["request_end"]
+INDEX: Final = {column: index for index, column in enumerate(COLUMNS)}
+_REQUEST_END: Final = INDEX["request_end"]
 
 # Read off a flow as the frame does; these follow from others.
 _VALUES: Final = {column.name: column.value for column in FRAME}
@@ -153,23 +153,6 @@ def headers_to_cell(fields: tuple[tuple[bytes, bytes], ...]) -> str | bytes:
 def _fields_as_json(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
     pairs = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
     return json.dumps(pairs).encode("ascii")
-
-
-def headers_from_cell(cell: str | bytes) -> Headers:
-    """The headers that were written.
-
-    Raises:
-        ValueError: Somebody else wrote this.
-    """
-    if type(cell) is str:
-        if not cell:
-            return Headers.from_wire(())
-        lines = [line.partition(b": ") for line in cell.encode().split(b"\n")]
-        return Headers.from_wire(tuple([(name, value) for name, _, value in lines]))
-    pairs = json.loads(cell)
-    return Headers.from_wire(
-        tuple((str(n).encode("latin-1"), str(v).encode("latin-1")) for n, v in pairs)
-    )
 
 
 # -- flows to rows, the plain way
@@ -431,7 +414,7 @@ def message_rows(flow: HTTPFlow, key: int) -> tuple[list[Row], bool]:
 # -- flows to rows, field by field
 
 # path to an attribute -> (column, what it holds)
-_FIELDS: Final = {
+FIELDS: Final = {
     "request.timestamp_start": "time",
     "request._method": "method",
     "request.scheme": "scheme",
@@ -454,7 +437,7 @@ _FIELDS: Final = {
     "timestamp_created": "created",
     "is_replay": "is_replay",
 }
-_NEVER_NONE: Final = frozenset(_FIELDS) - {
+_NEVER_NONE: Final = frozenset(FIELDS) - {
     *("request.timestamp_end", "response.timestamp_end", "is_replay")
 }
 _NO_NUMBER: Final = -(2**63)
@@ -523,7 +506,7 @@ class _OddFlow:
         flow = self._flow
         response = getattr(flow, "response", None)
         self.exact = _is_plain(flow, flow.request, response)
-        for path, column in _FIELDS.items():
+        for path, column in FIELDS.items():
             owner, _, name = path.rpartition(".")
             holder = flow if not owner else getattr(flow, owner, None)
             if holder is None:
@@ -601,157 +584,3 @@ class _OddFlow:
         websocket = self._flow.websocket
         if websocket is not None:
             self.row["websocket"] = _websocket(websocket)
-
-
-# -- rows to flows
-
-
-class Source(Protocol):
-    """Where rows come from."""
-
-    def body(self, number: int, size_bytes: int, *, truncated: bool) -> StoredBody:
-        """The large body with this number."""
-
-
-def from_row(  # noqa: C901 - a column after the other
-    row: Sequence[Any],
-    source: Source,
-    connections: Mapping[int, Client | Server],
-    messages: Mapping[int, list[WebSocketMessage]],
-) -> HTTPFlow:
-    """A flow made anew; it has no id yet.
-
-    Args:
-        row: As `to_row` gave it; in files that others changed it may say anything.
-        source: Where its large bodies are.
-        connections: By key, those that are known.
-        messages: WebSocket messages by key of their flow.
-    """
-    # fmt: off
-    (
-        key, time, method, scheme, host, port, path, status, reason, _, size, answer_size,
-        version, _, _, _, error, intercepted, marked, comment, created, request_end,
-        response_start, response_end, error_time, authority, response_version, is_replay,
-        client, server, request_stored, response_stored, metadata, websocket, extra,
-        request_headers, request_trailers, response_headers, response_trailers,
-        request_body, response_body,
-    ) = row
-    # fmt: on
-    more = None if extra is None else _loaded(extra)
-    cut = () if more is None else more.get("truncated", ())
-    if request_stored is not None:
-        request_body = source.body(request_stored, size, truncated="request" in cut)
-    request = Request(
-        method,
-        scheme,
-        host,
-        port,
-        path,
-        headers=headers_from_cell(request_headers or ""),
-        content=request_body,
-        authority=authority,
-        http_version=version,
-        timestamp_start=time,
-    )
-    if request_end is not None:
-        request.timestamp_end = request_end
-    if request_trailers is not None:
-        request.trailers = headers_from_cell(request_trailers)
-    flow = HTTPFlow(request, connections.get(client), connections.get(server))  # type: ignore[arg-type] # of the right kinds
-    if response_headers is not None:
-        if response_stored is not None:
-            response_body = source.body(response_stored, answer_size, truncated="response" in cut)
-        flow.response = response = Response(
-            status,
-            reason=reason,
-            headers=headers_from_cell(response_headers),
-            content=response_body,
-            http_version=response_version,
-            timestamp_start=response_start,
-        )
-        if response_end is not None:
-            response.timestamp_end = response_end
-        if response_trailers is not None:
-            response.trailers = headers_from_cell(response_trailers)
-    if created is not None:
-        flow.timestamp_created = created
-    if error is not None or error_time is not None:
-        flow.error = Error(error, error_time)
-    if intercepted:
-        flow.intercepted = True
-    if marked:
-        flow._marked = marked  # noqa: SLF001 - the property would tell a store
-    if comment:
-        flow._comment = comment  # noqa: SLF001 - see above
-    if is_replay is not None:
-        flow.is_replay = is_replay
-    if metadata is not None:
-        flow._metadata = _loaded(metadata)  # noqa: SLF001 - ours
-    if websocket is not None:
-        flow.websocket = _websocket_of(_loaded(websocket), messages.get(key, []))
-    if more is not None and "set" in more:
-        _apply(flow, more["set"])
-    return flow
-
-
-def damaged(row: Sequence[Any], error: Exception) -> HTTPFlow:
-    """What stands for a row of which no flow can be made."""
-    texts = [str(row[_INDEX[name]]) for name in ("method", "scheme", "host", "path")]
-    method, scheme, host, path = texts
-    port, time = row[_INDEX["port"]], row[_INDEX["time"]]
-    flow = HTTPFlow(
-        Request(
-            method,
-            scheme,
-            host,
-            port if type(port) is int else 0,
-            path,
-            content=None,
-            timestamp_start=time if type(time) is float else 0.0,
-        )
-    )
-    flow.error = Error(
-        f"row {row[0]} of the capture is damaged: {error}", flow.request.timestamp_start
-    )
-    return flow
-
-
-def _loaded(text: Any) -> dict[str, Any]:
-    try:
-        found = tagged.loads(text)
-    except (TypeError, ValueError):
-        return {}
-    return found if type(found) is dict else {}
-
-
-def _websocket_of(state: dict[str, Any], messages: list[WebSocketMessage]) -> WebSocketData:
-    return WebSocketData(
-        messages,
-        state.get("closed_by_client"),
-        state.get("close_code"),
-        state.get("close_reason"),
-        state.get("timestamp_end"),
-    )
-
-
-def message_of(row: Sequence[Any]) -> WebSocketMessage:
-    """A WebSocket message made anew."""
-    _, _, time, from_client, kind, content, dropped, injected, left_out = row
-    return WebSocketMessage(
-        kind, bool(from_client), content, time or 0.0, bool(dropped), bool(injected), left_out
-    )
-
-
-def _apply(flow: HTTPFlow, values: Any) -> None:
-    """What the columns could not say."""
-    if type(values) is not dict:
-        return
-    for path, value in values.items():
-        if path not in _FIELDS:
-            continue
-        owner, _, name = path.rpartition(".")
-        holder: Flow | Message | Error | None = getattr(flow, owner) if owner else flow
-        if owner == "error" and holder is None:
-            holder = flow.error = Error("")
-        if holder is not None:
-            vars(holder)[name] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nbproxy.store import connections, encoding, rowcolumns
+from nbproxy.store import connections, decoding, encoding, rowcolumns
 from nbproxy.store.rows import read_rows
 from nbproxy.store.schema import COLUMNS, HIDDEN
 
@@ -100,9 +100,9 @@ class Shelf:
                 messages = _messages(db, [row[0] for row in rows if row[_WEBSOCKET] is not None])
                 for row in rows:
                     try:
-                        flow = encoding.from_row(row, self.bodies, known, messages)
+                        flow = decoding.from_row(row, self.bodies, known, messages)
                     except Exception as error:  # noqa: BLE001 - others may have written anything
-                        flow = encoding.damaged(row, error)
+                        flow = decoding.damaged(row, error)
                     found[row[0]] = flow
         return found
 
@@ -179,5 +179,5 @@ def _messages(db: sqlite3.Connection, keys: Sequence[int]) -> dict[int, list[Web
     found: dict[int, list[WebSocketMessage]] = {}
     for marks, part in groups(keys):
         for row in db.execute(f"{_MESSAGES}{marks} ORDER BY flow, number", part).fetchall():
-            found.setdefault(row[0], []).append(encoding.message_of(row))
+            found.setdefault(row[0], []).append(decoding.message_of(row))
     return found

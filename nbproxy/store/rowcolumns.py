@@ -6,7 +6,7 @@ certain, because there is something odd in it, it is named, and its flow has to 
 
 from __future__ import annotations
 
-import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from nbproxy.store import tagged
@@ -36,9 +36,7 @@ SELECT: Final = f"SELECT {','.join(_ALL)} FROM flows WHERE id IN "  # noqa: S608
 SERVER: Final = _ALL.index("server_connection")
 _AT: Final = {name: index for index, name in enumerate(_ALL)}
 
-_LINES: Final = re.ASCII | re.IGNORECASE | re.MULTILINE
-_hosts = re.compile(r"^host: (.*)$", _LINES).findall
-_types = re.compile(r"^content-type: (.*)$", _LINES).findall
+_CACHED: Final = 1024  # notes of flows are often the same ones, for a while
 
 
 class _Odd(Exception):  # noqa: N818 - not an error, a turn in the road
@@ -59,76 +57,85 @@ def read(
     for name in _FLAGS:
         values[name] = list(map(bool, values[name]))
     odd = {i for i, extra in enumerate(columns[_AT["extra"]]) if extra is not None}
-    metadata = columns[_AT["metadata"]]
-    for name in _NOTED:
-        values[name] = [None] * len(rows)
-    for i, text in enumerate(metadata):
-        if text is not None:
-            _noted(text, i, values, odd)
+    notes = _each(_notes, odd, columns[_AT["metadata"]])
+    for name, noted in zip(_NOTED, zip(*notes, strict=True), strict=True) if notes else ():
+        values[name] = list(noted)
     values["_websocket"] = list(map(bool, columns[_AT["websocket IS NOT NULL"]]))
     values["_replay"] = list(columns[_AT["is_replay"]])
-    values["_destination"] = _each(_destination, odd, columns[SERVER], [addresses] * len(rows))
-    requests, responses = columns[_AT["request_headers"]], columns[_AT["response_headers"]]
+    destinations = _destinations(addresses)
+    values["_destination"] = _each(destinations.__getitem__, odd, columns[SERVER])
+    heads = _each(_head, odd, columns[_AT["request_headers"]])
     values["_authority"] = _each(
-        _authority, odd, requests, values["scheme"], values["host"], values["port"]
+        _authority, odd, heads, values["scheme"], values["host"], values["port"]
     )
-    values["_request_type"] = _each(_type, odd, requests)
-    values["_response_type"] = _each(_type, odd, responses)
+    values["_request_type"] = [head and head[1] for head in heads]
+    heads = _each(_head, odd, columns[_AT["response_headers"]])
+    values["_response_type"] = [head and head[1] for head in heads]
     return list(columns[0]), values, sorted(odd)
 
 
 def _each(value: Any, odd: set[int], *columns: Sequence[Any]) -> list[Any]:
     """The values of a function of some columns."""
-    found = []
+    try:
+        return list(map(value, *columns))
+    except Exception:  # noqa: BLE001 - see below
+        found = []
     for i, arguments in enumerate(zip(*columns, strict=True)):
         try:
             found.append(value(*arguments))
         except Exception:  # noqa: BLE001 - the flow has to be asked, and may fail in the same way
-            found.append(None)
+            found.append(_NOTHING.get(value))
             odd.add(i)
     return found
 
 
-def _noted(text: str, i: int, values: Mapping[str, list[Any]], odd: set[int]) -> None:
-    try:
-        metadata = tagged.loads(text)
-        for name in _NOTED:
-            values[name][i] = metadata.get(name)
-    except (AttributeError, TypeError, ValueError):
-        odd.add(i)
+@lru_cache(maxsize=_CACHED)
+def _notes(metadata: str | None) -> tuple[Any, ...]:
+    """Those of `_NOTED`."""
+    if metadata is None:
+        return _NO_NOTES
+    found = tagged.loads(metadata)
+    return tuple([found.get(name) for name in _NOTED])
 
 
-def _destination(server: int | None, addresses: Mapping[int, str | None]) -> str | None:
-    if server is None:
-        return None
-    try:
-        text = addresses[server]
-    except KeyError:
-        raise _Odd from None
-    if text is None:
-        return None
-    host, port = read_address(text)
-    return f"{host}:{port}"
+_NO_NOTES: Final = (None,) * len(_NOTED)
+_NOTHING: Final[dict[Any, Any]] = {_notes: _NO_NOTES}
+"""What stands for a value that cannot be said; else None does."""
 
 
-def _authority(headers: str | bytes, scheme: str, host: str, port: int) -> str:
-    if type(headers) is not str or type(host) is not str or type(port) is not int:
-        raise _Odd
-    found = _hosts(headers)
-    if len(found) != 1 or not found[0].isascii():
-        raise _Odd
-    return named_authority(scheme, host, port, found[0].encode())
+def _destinations(addresses: Mapping[int, str | None]) -> dict[int | None, str | None]:
+    """Servers as they were asked for, by the keys of their connections."""
+    found: dict[int | None, str | None] = {None: None}
+    for key, text in addresses.items():
+        if text is None:
+            found[key] = None
+        else:
+            host, port = read_address(text)
+            found[key] = f"{host}:{port}"
+    return found
 
 
-def _type(headers: str | bytes | None) -> str | None:
+def _head(headers: str | bytes | None) -> tuple[str | None, str | None] | None:
+    """The Host field of a head, None unless there is exactly one, and its Content-Type field."""
     if headers is None:
         return None
-    if type(headers) is not str:
+    if type(headers) is not str or not headers.isascii():
         raise _Odd
-    found = _types(headers)
-    if not found:
-        return None
-    if len(found) > 1 or not found[0].isascii():
+    lines = f"\n{headers.lower()}"
+    host = media_type = None
+    at = lines.find("\nhost: ")
+    if at >= 0 and lines.find("\nhost: ", at + 1) < 0:
+        host = headers[at + 6 :].partition("\n")[0]
+    at = lines.find("\ncontent-type: ")
+    if at >= 0:
+        if lines.find("\ncontent-type: ", at + 1) >= 0:
+            raise _Odd
+        media_type = headers[at + 14 :].partition("\n")[0]
+    return host, media_type
+
+
+def _authority(head: tuple[str | None, str | None], scheme: str, host: str, port: int) -> str:
+    named = head[0]
+    if named is None or type(host) is not str or type(port) is not int:
         raise _Odd
-    only: str = found[0]
-    return only
+    return named_authority(scheme, host, port, named.encode())

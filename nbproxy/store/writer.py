@@ -14,6 +14,7 @@ import atexit
 import logging
 import os
 import sqlite3
+import sys
 import threading
 import time
 import weakref
@@ -28,18 +29,17 @@ from nbproxy.store.capture_file import CaptureFile
 from nbproxy.store.chunks import Bodies, Sink
 from nbproxy.store.reading import Shelf
 from nbproxy.store.troubles import Trouble, kind_of
+from nbproxy.store.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from nbproxy.model.flow import HTTPFlow
 
-    Entry = tuple[str, Any, int]
-
 logger = logging.getLogger("nbproxy")
 
-_GATHER_S: Final = 0.1
+_GATHER_S: Final = 0.05
 _TICK_S: Final = 1.0
 """How often the file is looked after, and a disk that refuses is tried again."""
 
@@ -105,11 +105,8 @@ class Writer:
         self._on_stored = on_stored
         self._on_lost = on_lost
         self._trouble = Trouble(on_problem)
-        self._queue: deque[Entry] = deque()
-        self._waiting: dict[int, Entry] = {}
-        self._bytes = 0
-        self._hand: deque[Entry] = deque()
-        self._hand_bytes = 0
+        self._waiting = waiting = Waiting()
+        self._queue = waiting.queue
         self._rooms: deque[Callable[[], None]] = deque()
         self._orders: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._looked = self._idle_since = time.monotonic()
@@ -143,21 +140,19 @@ class Writer:
                     size += message.body_size
             except Exception:  # noqa: BLE001, S112 - a flow may hold whatever a handler put there
                 continue
-        entry = ("flow", flow, size)
-        self._waiting[flow.id] = entry
-        self._add(entry)
+        self._add("flow", flow, size)
 
     def put_piece(self, sink: Sink, data: bytes) -> None:
         """Write a piece of a body; takes no lock but, when it is lost, the bodies'."""
-        if self.ended or (self.refusing and self._unwritten_bytes > MAX_WAITING_BYTES):
+        if self.ended or (self.refusing and self._waiting.size_bytes > MAX_WAITING_BYTES):
             sink.give_up()
         else:
-            self._add(("piece", (sink, data), len(data)))
+            self._add("piece", (sink, data), len(data))
 
     def delete(self, ids: frozenset[int] | None) -> None:
         """Delete flows."""
         if not self.ended and (self._thread is not None or self.file is not None):
-            self._add(("delete", ids, 0))
+            self._add("delete", ids)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until what was put before is written; False if that takes too long."""
@@ -166,7 +161,7 @@ class Writer:
         if self.ended or (self._thread is None and not self._queue):
             return not self._queue
         done: Future[bool] = Future()
-        self._add(("call", done, 0))
+        self._add("call", done)
         self.hurry()
         self._drop_calls(if_ended=True)  # it may have ended meanwhile, and nobody has seen it
         try:
@@ -184,13 +179,13 @@ class Writer:
         if self.ended or self.is_this_thread():
             function()
             return
-        if not self._start():
-            function()
-            return
         done: Future[None] = Future()
         self._orders.append((function, done))
-        self.hurry()
-        self._obey(if_ended=True)  # as in `flush`
+        if self._start_surely():
+            self.hurry()
+            self._obey(if_ended=True)  # as in `flush`
+        else:
+            self._obey()
         done.result(timeout_s)
 
     def hurry(self) -> None:
@@ -200,16 +195,14 @@ class Writer:
 
     def waits(self, number: int) -> bool:
         """Whether the flow with this id was put, and its row is not made yet."""
-        return number in self._waiting
+        return self._waiting.has(number)
 
-    def _add(self, entry: Entry) -> None:
-        queue = self._queue
-        queue.append(entry)
-        self._bytes += entry[2]
+    def _add(self, kind: str, what: Any, size: int = 0) -> None:
+        self._waiting.add(kind, what, size)
         if self._asleep:
             self._asleep = False
             self._wake.set()
-        elif len(queue) == _MANY:
+        elif len(self._queue) == _MANY:
             self._urgent.set()
         if self._thread is None:
             self._start()
@@ -225,27 +218,30 @@ class Writer:
             thread = threading.Thread(target=self._run, name="nbproxy-writer", daemon=True)
             # pydevd's marks: a breakpoint in a cell must not stop it
             vars(thread).update(pydev_do_not_trace=True, is_pydev_daemon_thread=True)
+            self._thread = thread  # before it begins: it may be at its end at once
             thread.start()
-            self._thread = thread
         except RuntimeError:  # the interpreter ends, or the system has no threads left
+            self._thread = None
             logger.warning("flows are not recorded: the writer cannot be started", exc_info=True)
         finally:
             self._starting.release()
         return self._thread is not None
 
-    @property
-    def _unwritten_bytes(self) -> int:
-        return self._bytes + self._hand_bytes
+    def _start_surely(self) -> bool:
+        """The same, for those who may wait for somebody who is just starting it, or ending."""
+        if self._start():
+            return True
+        with self._starting:
+            pass
+        return self._start()
 
     @property
     def congested(self) -> bool:
         """Whether more waits than should, because the disk is slower than the traffic."""
         if self.refusing or self.ended:
             return False
-        return (
-            len(self._queue) + len(self._hand) > MAX_WAITING
-            or self._unwritten_bytes > CONGESTED_BYTES
-        )
+        waiting = self._waiting
+        return len(waiting) > MAX_WAITING or waiting.size_bytes > CONGESTED_BYTES
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Call once, from any thread, when it is not congested."""
@@ -270,12 +266,17 @@ class Writer:
 
     def rest(self, timeout_s: float) -> None:
         """Write what waits, and let the thread end until there is more; wait so long for that."""
-        thread = self._thread
-        if thread is None or self.ended or self.is_this_thread():
+        if self._thread is None or self.ended or self.is_this_thread():
             return
         self._resting = True
         self.hurry()
-        thread.join(timeout_s)
+        self._join(timeout_s)
+
+    def _join(self, timeout_s: float) -> None:
+        with self._starting:  # by somebody else, just now
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout_s)
 
     def end(self, *, keep: bool | None = None, timeout_s: float = 0.0) -> None:
         """Write what waits, then end; wait so long for that.
@@ -287,14 +288,18 @@ class Writer:
         if keep is not None:
             self.keep = keep
         self._ending_at = time.monotonic()
-        thread = self._thread
-        if thread is None:
-            if not self.ended:
-                self._finish()
+        if self._queue and not timeout_s and not self._start():
+            return  # whoever is just starting it goes on
+        if self._queue:
+            self._start_surely()
+        if self._thread is None:
+            while not self.ended:  # no thread can be started while the interpreter ends
+                self._sleep()
+                self._turn()
             return
         self.hurry()
         if timeout_s and not self.is_this_thread():
-            thread.join(timeout_s)
+            self._join(timeout_s)
 
     def at_exit(self, timeout_s: float) -> None:
         """The process ends: write what waits if the file stays, else stop."""
@@ -325,7 +330,7 @@ class Writer:
     def _may_rest(self) -> bool:
         """Whether there is nothing to do, and has not been for a while, or none is wanted."""
         ending = self.ended or self._ending_at is not None
-        if self._queue or self._hand or self._orders or self.refusing or ending:
+        if self._waiting or self._orders or self.refusing or ending:
             self._idle_since = time.monotonic()
             return False
         if self._resting:
@@ -372,7 +377,7 @@ class Writer:
                 self._give_up(everything=True)
             else:
                 self._look_after()
-                while self._take():
+                while self._waiting.take(_BATCH, _BATCH_BYTES):
                     self._write()
                     self._idle_since = time.monotonic()
                     self._over()
@@ -387,7 +392,7 @@ class Writer:
             logger.exception("%d flows were not recorded", self._drop_hand())
         if not self.congested:
             self._ring()
-        if ending_at is not None and not self._hand and not self._queue:
+        if ending_at is not None and not self._waiting:
             self._finish()
 
     def _obey(self, *, if_ended: bool = False) -> None:
@@ -404,39 +409,15 @@ class Writer:
             else:
                 done.set_result(None)
 
-    def _take(self) -> bool:
-        """Move entries from the queue into our hand: up to so many, or up to a call."""
-        queue, hand, waiting = self._queue, self._hand, self._waiting
-        size = self._hand_bytes
-        while not hand or (len(hand) < _BATCH and size < _BATCH_BYTES and hand[-1][0] != "call"):
-            try:
-                entry = queue.popleft()
-            except IndexError:
-                self._bytes = 0  # counted without a lock: it begins anew
-                break
-            hand.append(entry)
-            size += entry[2]
-            self._bytes -= entry[2]
-            if entry[0] == "flow":
-                number = entry[1].id
-                found = waiting.pop(number, None)
-                if found is not None and found is not entry:  # it was put again since
-                    waiting.setdefault(number, found)
-        self._hand_bytes = size
-        return bool(hand)
-
     def _write(self) -> None:
         """Write what is in our hand.
 
         When `on_stored` is called, no reference to a flow is left here but those it is given.
         """
-        hand = self._hand
-        steps = _steps(hand)
+        steps = self._waiting.steps()
         written = self._ready().write(steps) if steps else []
-        done = hand[-1][1] if hand[-1][0] == "call" else None
         del steps
-        hand.clear()
-        self._hand_bytes = 0
+        done = self._waiting.done()
         if written and self._on_stored is not None:
             try:
                 self._on_stored(written)
@@ -592,29 +573,8 @@ class Writer:
 
     def _give_up(self, *, everything: bool = False) -> None:
         """Let go of the oldest of what waits, if that is too much."""
-        hand, queue = self._hand, self._queue
-        flows: list[HTTPFlow] = []
-        while hand or queue:
-            if (
-                not everything
-                and len(hand) + len(queue) <= MAX_UNWRITTEN
-                and self._unwritten_bytes <= MAX_WAITING_BYTES
-            ):
-                break
-            if hand:
-                kind, what, size = hand.popleft()
-                self._hand_bytes -= size
-            else:
-                kind, what, size = queue.popleft()
-                self._bytes -= size
-                if kind == "flow":
-                    self._waiting.pop(what.id, None)
-            if kind == "flow":
-                flows.append(what)
-            elif kind == "piece":
-                what[0].give_up()
-            elif kind == "call":
-                what.set_result(False)
+        bounds = (0, -1) if everything else (MAX_UNWRITTEN, MAX_WAITING_BYTES)
+        flows = [what for kind, what, _ in self._waiting.drop(*bounds) if kind == "flow"]
         self.lost += len(flows)
         if flows and self._on_lost is not None and not self._abandon:
             try:
@@ -624,16 +584,8 @@ class Writer:
 
     def _drop_hand(self) -> int:
         """Have nothing to do with what is in our hand; how many flows that is."""
-        count = 0
-        for kind, what, _ in self._hand:
-            if kind == "flow":
-                count += 1
-            elif kind == "piece":
-                what[0].give_up()
-            elif kind == "call":
-                what.set_result(False)
-        self._hand.clear()
-        self._hand_bytes = 0
+        dropped = self._waiting.drop(len(self._queue), sys.maxsize)
+        count = sum(kind == "flow" for kind, _, _ in dropped)
         self.lost += count
         return count
 
@@ -647,32 +599,10 @@ class Writer:
         self._batches = None
 
     def _drop_calls(self, *, if_ended: bool = False) -> None:
-        """Nobody will come to these any more."""
-        while self._queue and (self.ended or not if_ended):
-            try:
-                kind, what, _ = self._queue.popleft()
-            except IndexError:
-                return
-            if kind == "call":
-                what.set_result(False)
-
-
-def _steps(hand: Iterable[Entry]) -> list[tuple[str, Any]]:
-    """Entries as steps: flows that follow each other together, each once."""
-    steps: list[tuple[str, Any]] = []
-    flows: dict[int, HTTPFlow] = {}
-    for kind, what, _ in hand:
-        if kind == "flow":
-            flows[what.id] = what
-            continue
-        if flows:
-            steps.append(("flows", list(flows.values())))
-            flows = {}
-        if kind != "call":
-            steps.append((kind, what))
-    if flows:
-        steps.append(("flows", list(flows.values())))
-    return steps
+        """Nobody will come to what waits any more."""
+        if self.ended or not if_ended:
+            for _ in self._waiting.drop(0, -1):
+                pass
 
 
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()

@@ -768,3 +768,49 @@ def test_the_switch_interval_is_as_before(session):
     ids = put(session, done())
     session.read(ids)
     until(lambda: sys.getswitchinterval() == usual)
+
+
+def test_the_writer_rests_when_nothing_comes_and_wakes_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "_IDLE_S", 0.01)
+    session = Session(tmp_path / "mine.nbproxy")
+    ids = put(session, done())
+    until(lambda: session._writer._thread is None)
+    ids += put(session, done())
+    until(lambda: session._writer._thread is None)
+    session.move(tmp_path / "other.nbproxy")
+    assert session.ids() == ids
+    until(lambda: session._writer._thread is None)
+    last = done()
+    session.put(last)
+    session.close(keep=True)
+    assert len(Reader(tmp_path / "other.nbproxy").ids()) == 3
+
+
+def test_resting_and_putting_at_the_same_time_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "_IDLE_S", 0.0)
+    monkeypatch.setattr(writer, "_TICK_S", 0.001)
+    monkeypatch.setattr(writer, "_GATHER_S", 0.0)
+    session = Session(tmp_path / "mine.nbproxy")
+    flows = [done() for _ in range(300)]
+    for number, flow in enumerate(flows):
+        session.put(flow)
+        if number % 3 == 0:
+            session.rest()
+        elif number % 7 == 0:
+            session._writer.order(lambda: None, 20)
+    session.close(keep=True)
+    assert session.ids() == [flow.id for flow in flows]
+
+
+def test_if_no_thread_can_be_started(tmp_path, monkeypatch, caplog):
+    session = Session(tmp_path / "mine.nbproxy")
+
+    def fail(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    session.put(done())
+    assert "cannot be started" in caplog.text
+    session.move(tmp_path / "other.nbproxy")
+    session.close(keep=True)
+    assert len(session.ids()) == 1

@@ -69,6 +69,11 @@ def analysis(execute):
     return texts(execute(FOLDER / "03-analysis.ipynb"))
 
 
+@pytest.fixture
+def inspector(execute):
+    return texts(execute(FOLDER / "04-inspector.ipynb"))
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_is_committed_clean(path):
     notebook = nbformat.read(path, as_version=4)
@@ -236,3 +241,25 @@ def test_captures_are_saved_opened_and_compared(analysis):
     ):
         assert re.search(row, analysis["diff"])
     assert re.search(r"/api/users/\{id\}/orders +22 +22", analysis["summary"])
+
+
+def test_the_inspector_shows_filters_and_selects(inspector):
+    # a text of the widget, and the table beside it
+    assert "widget-view" not in inspector["inspect"]
+    assert "<Inspector: 1 flow>" in inspector["inspect"]
+    assert re.search(r"GET +/missing +404", inspector["filter"])
+    assert "1 selected" in inspector["selected"]
+    assert "'Ada'" in inspector["selected"]
+    assert "nbp-static-" in inspector["last"]
+
+
+def test_what_is_held_goes_on_when_nobody_looks(inspector):
+    assert "page 2" in inspector["intercept"]
+    assert 'response.headers["x-seen"]' in inspector["changes"]
+
+
+def test_the_inspector_keeps_no_secret(inspector):
+    assert "0 scripts" in inspector["export"]
+    shown = [name for name, text in inspector.items() if "sk-live-4711" in text]
+    assert shown == []
+    assert "correct horse" not in str(inspector)

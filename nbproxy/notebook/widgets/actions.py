@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: How many flows are sent again, or marked, at a time.
 MOST: Final = 1000
 
+#: Seconds that a held flow waits while somebody edits it.
+EDITING_S: Final = 600.0
+
 _SHOWN_HELD: Final = 100
 
 
@@ -50,6 +53,7 @@ class Actions:
             *(self.detail, self.body, self.editable, self.curl, self.url, self.code),
             *(self.replay, self.send, self.mark, self.comment, self.save, self.remove),
             *(self.intercept, self.resume, self.resume_all, self.kill, self.edit, self.answer),
+            self.extend,
         ):
             commands.add(run.__name__, run)
 
@@ -177,6 +181,10 @@ class Actions:
         """End held flows."""
         for number in flows:
             self._proxy.intercepts.kill(int(number))
+
+    def extend(self, flow: int) -> None:
+        """Somebody is editing a held flow: give it the time for that."""
+        self._proxy.intercepts.extend(self._held(flow), EDITING_S)
 
     def edit(self, flow: int, edited: dict[str, Any]) -> None:
         """Change a held message, and let its flow go on."""

@@ -46,7 +46,7 @@ def test_what_there_is():
     request, response = found["request"], found["response"]
     assert request["line"][0::2] == ["GET", "HTTP/1.1"]
     assert response["line"] == ["HTTP/1.1", "200", "OK"]
-    assert response["views"] == ["Text", "Hex"]
+    assert response["views"] == ["html", "text", "hex", "raw"]
     assert response["trailers"] == [["x-sum", "1"]]
     assert [name for name, _ in request["query"]] == ["token", "page", "page"]
     assert [value for _, value in request["query"]][1:] == ["1", "2"]

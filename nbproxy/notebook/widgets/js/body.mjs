@@ -2,70 +2,85 @@
 
 import { button, countText, make, sizeText } from "./dom.mjs";
 
-const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|false|null)\b|(-?\d[\d.eE+-]*)|([{}[\],])/g;
-const IMAGE = /^data:image\/(png|jpeg|gif|webp|avif|x-icon|vnd\.microsoft\.icon);base64,[A-Za-z0-9+/=]*$/;
+// none of which can hold anything active
+const IMAGE = /^data:image\/(?:png|jpeg|gif|webp|avif|bmp|x-icon|vnd\.microsoft\.icon);base64,[A-Za-z0-9+/=]*$/;
+const OPEN_NODES = 400; // so many nodes of a tree are open at first
 
-/** A line of JSON with its parts in colour. */
-function jsonLine(line) {
-  const parts = [];
+/** What views are called on their buttons. */
+const LABELS = { json: "JSON", "json source": "Source", xml: "XML", html: "HTML", css: "CSS", javascript: "JavaScript", graphql: "GraphQL", jwt: "JWT", cbor: "CBOR", msgpack: "MessagePack", grpc: "gRPC", base64: "Base64" };
+const labelOf = (view) => LABELS[view] ?? view[0].toUpperCase() + view.slice(1);
+
+// -- source in colour
+
+const TOKENS = {
+  json: [/("(?:[^"\\]|\\.)*")(?=\s*:)/, "key", /"(?:[^"\\]|\\.)*"?/, "string", /\b(?:true|false|null)\b/, "word", /-?\b\d[\d.eE+-]*/, "number"],
+  xml: [/<!--[^]*?(?:-->|$)/, "note", /<[/!?]?[\w:.-]+|\/?>/, "key", /[\w:-]+(?==)/, "word", /"[^"]*"|'[^']*'/, "string", /&[#\w]+;/, "number"],
+  css: [/\/\*[^]*?(?:\*\/|$)/, "note", /"[^"\n]*"|'[^'\n]*'/, "string", /[\w-]+(?=\s*:)/, "key", /#[\da-fA-F]{3,8}\b|-?\b\d[\d.]*[a-z%]*/, "number", /@[\w-]+/, "word"],
+  javascript: [/\/\/[^\n]*|\/\*[^]*?(?:\*\/|$)/, "note", /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/, "string", /\b(?:const|let|var|function|return|if|else|for|while|do|new|class|extends|import|export|from|default|async|await|try|catch|finally|throw|typeof|instanceof|in|of|this|null|true|false|undefined|switch|case|break|continue)\b/, "word", /\b\d[\d.xa-fA-F]*\b/, "number"],
+  graphql: [/#[^\n]*/, "note", /"(?:[^"\\]|\\.)*"/, "string", /\b(?:query|mutation|subscription|fragment|on|true|false|null)\b/, "word", /[$@]\w+/, "key", /\b\d[\d.]*\b/, "number"],
+};
+TOKENS.html = TOKENS.xml;
+const COLOURED = 200000; // characters: more is shown plain
+
+/** Text with its parts in colour, as nodes. */
+function coloured(text, language) {
+  const rules = TOKENS[language];
+  if (!rules || text.length > COLOURED) return [text];
+  const parts = rules.filter((_, index) => index % 2 === 0);
+  const kinds = rules.filter((_, index) => index % 2 === 1);
+  const pattern = new RegExp(parts.map((part, index) => `(?<k${index}>${part.source})`).join("|"), "g");
+  const found = [];
   let end = 0;
-  for (const match of line.matchAll(TOKEN)) {
-    if (match.index > end) parts.push(line.slice(end, match.index));
-    const [all, string, colon, word, number] = match;
-    if (string !== undefined) {
-      parts.push(make("span", { class: colon ? "nbi-j-key" : "nbi-j-string", text: string }));
-      if (colon) parts.push(colon);
-    } else if (word !== undefined || number !== undefined) {
-      parts.push(make("span", { class: word ? "nbi-j-word" : "nbi-j-number", text: all }));
-    } else {
-      parts.push(all);
-    }
-    end = match.index + all.length;
+  for (const match of text.matchAll(pattern)) {
+    if (!match[0]) continue;
+    if (match.index > end) found.push(text.slice(end, match.index));
+    const index = kinds.findIndex((_, each) => match.groups[`k${each}`] !== undefined);
+    found.push(make("span", { class: `nbi-j-${kinds[index]}`, text: match[0] }));
+    end = match.index + match[0].length;
   }
-  parts.push(line.slice(end));
-  return parts;
+  found.push(text.slice(end));
+  return found;
 }
 
-const indentOf = (line) => /^ */.exec(line)[0].length;
+// -- trees
 
-/** Indented JSON as lines that fold: a line that opens something folds what is deeper below it. */
-function jsonTree(text) {
-  const lines = text.split("\n");
-  const elements = lines.map((line) => make("div", { class: "nbi-line" }, ...jsonLine(line)));
-  lines.forEach((line, index) => {
-    if (!/[{[]$/.test(line)) return;
-    const indent = indentOf(line);
-    let end = index + 1;
-    while (end < lines.length && indentOf(lines[end]) > indent) end += 1;
-    if (end === index + 1) return;
-    const fold = make("button", { class: "nbi-fold", "aria-label": "Fold", "aria-expanded": "true", tabindex: "-1" });
-    fold.addEventListener("click", () => {
-      const isOpen = fold.getAttribute("aria-expanded") === "true";
-      fold.setAttribute("aria-expanded", String(!isOpen));
-      elements[index].classList.toggle("nbi-folded", isOpen);
-      refold(lines, elements);
-    });
-    elements[index].prepend(fold);
-  });
-  return make("div", { class: "nbi-tree" }, ...elements);
-}
+const COLOURS = { string: "string", number: "number", integer: "number", float: "number", boolean: "word", null: "word" };
 
-/** Hide what lies inside folded lines. */
-function refold(lines, elements) {
-  let hiddenAbove = -1; // indentation of the folded line that hides what follows
-  lines.forEach((line, index) => {
-    const indent = indentOf(line);
-    if (hiddenAbove >= 0 && indent > hiddenAbove) {
-      elements[index].hidden = true;
-      return;
+/** A node and what is below it; `room` says how many more may be open. */
+function treeNode(node, depth, room) {
+  const { key, type, value, count, children = [], also = [], continued } = node;
+  const isParent = children.length > 0 || type === "object" || type === "array";
+  const row = make("div", { class: "nbi-node" });
+  row.style.paddingLeft = `${Math.min(depth, 40) * 14 + 16}px`;
+  if (key !== null && key !== undefined) row.append(make("span", { class: typeof key === "number" ? "nbi-j-index" : "nbi-j-key", text: String(key) }), ": ");
+  if (type === "string") row.append(make("span", { class: "nbi-j-string", text: `"${value}"` }));
+  else if (value) row.append(make("span", { class: `nbi-j-${COLOURS[type] ?? "other"}`, text: value }));
+  if (isParent) row.append(make("span", { class: "nbi-hint", text: `${value ? " " : ""}${type === "array" ? `[${countText(count)}]` : `{${countText(count)}}`}${continued ? " continued" : ""}` }));
+  else if (!COLOURS[type] && type) row.append(make("span", { class: "nbi-hint", text: `  ${type}` }));
+  for (const [name, text] of also) row.append(make("span", { class: "nbi-hint", text: `  ${name} ${text}` }));
+  if (!children.length) return [row];
+  room.left -= children.length;
+  const below = make("div", { role: "group" });
+  const fill = () => below.append(...children.flatMap((child) => treeNode(child, depth + 1, room)));
+  const isOpen = depth < 1 || room.left > 0;
+  const fold = make("button", { class: "nbi-fold", "aria-label": "Fold", "aria-expanded": String(isOpen), tabindex: "-1" });
+  fold.style.left = `${Math.min(depth, 40) * 14}px`;
+  fold.addEventListener("click", () => {
+    const wasOpen = fold.getAttribute("aria-expanded") === "true";
+    fold.setAttribute("aria-expanded", String(!wasOpen));
+    below.hidden = wasOpen;
+    if (!wasOpen && !below.hasChildNodes()) {
+      room.left = OPEN_NODES;
+      fill();
     }
-    hiddenAbove = -1;
-    elements[index].hidden = false;
-    if (elements[index].classList.contains("nbi-folded")) hiddenAbove = indent;
   });
+  row.prepend(fold);
+  below.hidden = !isOpen;
+  if (isOpen) fill();
+  return [row, below];
 }
 
-/** Pairs of name and value as a table. */
+/** Pairs of name and value as a table, or rows under titles. */
 export function pairTable(pairs, { titles = null, css = "" } = {}) {
   const rows = pairs.map((cells) =>
     make("tr", {}, ...cells.map((text, index) => make(index ? "td" : "th", { scope: index ? null : "row", text }))),
@@ -95,7 +110,7 @@ export class BodyView {
     const { type, size, encoding, views } = this.message;
     const facts = [type, views.length ? sizeText(size) : "", encoding].filter(Boolean).join(" · ");
     const switches = views.map((view) =>
-      make("button", { class: "nbi-switch", text: view, "aria-pressed": String(view === this.view), on: { click: () => this.choose(view) } }),
+      make("button", { class: "nbi-switch", text: labelOf(view), "aria-pressed": String(view === this.view), on: { click: () => this.choose(view) } }),
     );
     this.bar.replaceChildren(
       make("span", { class: "nbi-part", text: "Body" }),
@@ -129,21 +144,28 @@ export class BodyView {
   }
 
   draw(part, offset) {
-    const found = (part.notes ?? []).map((text) => make("div", { class: "nbi-hint", text }));
-    if (part.kind === "image" && IMAGE.test(part.image)) {
-      found.push(make("img", { class: "nbi-image", alt: `The ${this.side}'s body`, src: part.image }));
-    } else if (part.kind === "rows") {
-      found.push(pairTable(part.rows, { css: "nbi-form" }));
-    } else if (part.text) {
-      const isTree = part.language === "json" && !offset && part.next === null;
-      found.push(isTree ? jsonTree(part.text) : make("pre", { class: `nbi-pre${part.view === "Hex" ? " nbi-hex" : ""}`, tabindex: "0", text: part.text }));
+    const found = [this.contentOf(part)];
+    found.push(...(part.notes ?? []).map((text) => make("div", { class: "nbi-hint nbi-note-line", text })));
+    if (part.next !== null && part.next !== undefined && part.next > offset) found.push(this.more(part));
+    return found.filter(Boolean);
+  }
+
+  contentOf(part) {
+    const { kind } = part;
+    if (kind === "image") {
+      if (!IMAGE.test(part.image)) return null;
+      const size = part.width && part.height ? ` ${part.width} × ${part.height}` : "";
+      return make("figure", { class: "nbi-figure" }, make("img", { class: "nbi-image", alt: `The ${this.side}'s body`, src: part.image }), make("figcaption", { class: "nbi-hint", text: `${part.media_type}${size}` }));
     }
-    if (part.next !== null && part.next !== undefined) found.push(this.more(part));
-    return found;
+    if (kind === "tree") return part.tree ? make("div", { class: "nbi-tree", role: "group", "aria-label": "Tree" }, ...treeNode(part.tree, 0, { left: OPEN_NODES })) : null;
+    if (kind === "table" || kind === "events") return part.rows.length ? pairTable(part.rows, { titles: part.columns.length ? part.columns : null, css: "nbi-form" }) : null;
+    if (!part.text) return null;
+    return make("pre", { class: `nbi-pre${kind === "hex" ? " nbi-hex" : ""}`, tabindex: "0" }, ...coloured(part.text, part.language));
   }
 
   more(part) {
-    const text = `Show more: ${countText(part.next)} of ${countText(part.total)} ${part.unit} so far`;
+    const whole = part.total === null ? "" : ` of ${countText(part.total)}`;
+    const text = `Show more: ${countText(part.next)}${whole} ${part.unit} so far`;
     return make("div", { class: "nbi-more" }, button(text, () => this.load(part.next)));
   }
 }

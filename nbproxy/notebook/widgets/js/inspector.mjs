@@ -421,6 +421,7 @@ class View {
 
   async editHeld(name, id, flow) {
     this.show(id);
+    await this.call("extend", { flow: id });
     const side = name === "answer" ? "response" : flow?.side ?? "request";
     const message = name === "answer" ? { side, status: 200, reason: "OK", headers: [["content-type", "text/plain; charset=utf-8"]], body: "" } : await this.call("editable", { flow: id, side });
     this.detail.startEditor(

@@ -25,6 +25,8 @@ class RaisingShell(InteractiveShell):
 @pytest.fixture
 def shell(tmp_path, monkeypatch):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    # the shell puts a module of its own there and empties it at its end
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     config = Config()
     config.HistoryManager.enabled = False
     config.NbProxy.confdir = str(tmp_path / "confdir")

@@ -13,6 +13,7 @@ from distributed import Client, LocalCluster
 import nbproxy
 from nbproxy import saved, scanning
 from nbproxy.datasets import parts as cutting
+from nbproxy.datasets import writing
 from nbproxy.errors import FormatError, ScriptError
 from tests.datasets.conftest import flow_to
 
@@ -99,7 +100,7 @@ def test_it_is_a_dask_collection(captures):
 
 
 def test_only_the_columns_that_are_asked_for_are_read(tmp_path, monkeypatch):
-    nbproxy.datasets.writing.write([flow_to(n) for n in range(3)], tmp_path / "set")
+    writing.write([flow_to(n) for n in range(3)], tmp_path / "set")
     from nbproxy.datasets import reading
 
     asked = []
@@ -197,7 +198,7 @@ def test_a_damaged_capture(tmp_path):
 
 
 def test_a_damaged_dataset(tmp_path):
-    nbproxy.datasets.writing.write([flow_to(n) for n in range(3)], tmp_path / "set")
+    writing.write([flow_to(n) for n in range(3)], tmp_path / "set")
     bad, empty, *_ = sorted((tmp_path / "set").rglob("*.parquet"))
     content = bad.read_bytes()
     bad.write_bytes(content[:4] + b"\xff" * 2000 + content[2004:])
@@ -306,7 +307,7 @@ def test_a_worker_that_does_not_see_the_script(script):
 
 
 def test_a_dataset_of_several_files_in_a_part(tmp_path):
-    nbproxy.datasets.writing.write([flow_to(n) for n in range(3)], tmp_path / "set", bodies=True)
+    writing.write([flow_to(n) for n in range(3)], tmp_path / "set", bodies=True)
     scan = nbproxy.scan(tmp_path / "set")
     assert scan.npartitions == 1
     changes = scan.run(comment, out=tmp_path / "out")

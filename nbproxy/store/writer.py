@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("nbproxy")
 
-_GATHER_S: Final = 0.05
+_GATHER_S: Final = 0.1
 _TICK_S: Final = 1.0
 """How often the file is looked after, and a disk that refuses is tried again."""
 

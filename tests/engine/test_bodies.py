@@ -8,7 +8,7 @@ from nbproxy.engine.bodies import Pace, Relay, read_whole
 from nbproxy.errors import ConnectionFailed, RemoteProtocolError
 from nbproxy.model.message import Response
 from nbproxy.protocol.http1 import Limits, ServerStream
-from nbproxy.store.bodies import Spool, SpooledBody
+from nbproxy.store.chunks import Bodies, CapturedBody, Sink
 from tests.support.memory import Canned, pair, run_now
 
 LENGTH_10 = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
@@ -92,6 +92,11 @@ async def test_a_silent_peer():
 # -- Relay
 
 
+def sink(limit_bytes):
+    """A place for a body; what is handed to the writer waits there."""
+    return Sink(Bodies(), limit_bytes, lambda sink, piece: None)
+
+
 class Passing:
     """A relay into a list."""
 
@@ -102,7 +107,7 @@ class Passing:
         self.seen = []
         self.relay = Relay(
             self.message,
-            Spool(memory_limit_bytes).sink(),
+            sink(memory_limit_bytes),
             self.sent.append,
             lambda: self.seen.append((self.message.body_size, self.message.raw_content)),
             self.drain,
@@ -128,10 +133,10 @@ def test_pieces_are_passed_on_and_recorded():
     assert passing.message.holds_bytes
 
 
-def test_large_bodies_are_recorded_on_disk():
+def test_large_bodies_are_handed_to_the_writer():
     passing = Passing(memory_limit_bytes=10)
     passing.run(*[b"x" * 7] * 3)
-    assert isinstance(passing.message._content, SpooledBody)
+    assert isinstance(passing.message._content, CapturedBody)
     assert passing.message.raw_content == b"x" * 21
     assert passing.message.body_size == 21
 
@@ -222,9 +227,7 @@ def test_a_broken_body_ends_where_it_broke():
 async def test_a_slow_body_goes_out_in_small_parts():
     passing = Passing()
     passing.message.bandwidth = 4000
-    relay = Relay(
-        passing.message, Spool(10_000).sink(), passing.sent.append, lambda: None, passing.drain
-    )
+    relay = Relay(passing.message, sink(10_000), passing.sent.append, lambda: None, passing.drain)
     began = asyncio.get_running_loop().time()
     await relay.piece(b"x" * 450)
     assert asyncio.get_running_loop().time() - began >= 0.11

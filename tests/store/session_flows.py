@@ -9,7 +9,6 @@ from nbproxy.model.flow import Error, HTTPFlow
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Request, Response
 from nbproxy.model.websocket import WebSocketData, WebSocketMessage
-from nbproxy.store.bodies import SpooledBody
 from nbproxy.store.chunks import CapturedBody
 
 OF_EXCHANGE = {"_decoded", "stream", "_control", "_observer", "_guard", "_id", "hold_s"}
@@ -17,7 +16,7 @@ OF_EXCHANGE = {"_decoded", "stream", "_control", "_observer", "_guard", "_id", "
 
 def plain(value):
     """What a value is made of, to be compared: equal parts, equal values."""
-    if isinstance(value, (SpooledBody, CapturedBody)):
+    if isinstance(value, CapturedBody):
         return ("bytes", repr(value.read()))
     if isinstance(value, Headers):
         return ("headers", value.fields)

@@ -17,7 +17,6 @@ from nbproxy.errors import FormatError
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Request
 from nbproxy.store import chunks, writer
-from nbproxy.store.bodies import Spool
 from nbproxy.store.capture_file import take_lock
 from nbproxy.store.session import Reader, Session
 from tests.store.flow_factory import answer, end, new_flow
@@ -307,9 +306,12 @@ def test_a_flow_refers_to_the_body_that_was_written(session):
 
 def test_large_bytes_and_bodies_from_elsewhere_are_written_too(session, tmp_path):
     flow, other = done(content=b"a" * 3000), done()
-    sink = Spool(10, tmp_path).sink()
+    elsewhere = Session(directory=tmp_path / "elsewhere", inline_limit_bytes=10)
+    sink = elsewhere.sink()
     sink.write(b"b" * 4000)
     other.response.hold_body(sink.close())
+    assert elsewhere.flush()
+    elsewhere.close(keep=False)
     ids = put(session, flow, other)
     one, two = session.read(ids)
     assert one.response.raw_content == b"a" * 3000

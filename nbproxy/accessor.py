@@ -13,11 +13,14 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
 import pandas as pd
 
 from nbproxy.filters import parse
-from nbproxy.filters.frame import mask as mask_of_frame
+from nbproxy.filters.filter import Filter
+from nbproxy.filters.frame import _Frame as ColumnsOf  # how `mask` there reads a frame
 from nbproxy.filters.jsonpath import follow, parse_path
+from nbproxy.filters.judging import NO, UNDECIDED, YES, Judge
 from nbproxy.store.frame import MARK
 from nbproxy.store.schema import INDEX
 from nbproxy.store.view import Flows
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Sequence
 
-    from nbproxy.filters.filter import Filter
     from nbproxy.model.flow import HTTPFlow
     from nbproxy.model.message import Message
     from nbproxy.store.store import Store
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 Of = Literal["request", "response"]
 
 _RECENT: Final = 16
+_MANY: Final = 2000
+"""So many flows to ask about at once are asked by their capture's columns first."""
+
 _known: weakref.WeakSet[Store] = weakref.WeakSet()
 _recent: deque[Store] = deque(maxlen=_RECENT)  # `nbproxy.open(...).df` leaves nobody else
 
@@ -224,18 +229,23 @@ class FlowAccessor:
     def mask(self, expression: str | Filter) -> pd.Series[bool]:
         """Which rows a filter expression accepts: `df[df.flow.mask("~u api & ~bs error")]`.
 
-        What the columns say is taken from them; flows are read for the rest.
+        What these columns say is taken from them, then what those of the captures say, which are
+        more, if many rows are left; flows are read for the rest.
 
         Raises:
             FilterError: The expression does not parse.
             FlowError: A flow that must be asked is gone.
         """
         wanted = parse(expression) if isinstance(expression, str) else expression
-        df = self._df.copy(deep=False)
-        df.index = pd.Index(self._ids, name=INDEX)
-        result = mask_of_frame(wanted, df, _flow)
-        result.index = self._df.index
-        return result
+        judge = Judge(wanted)
+        verdicts = judge(ColumnsOf(self._df))
+        undecided = np.flatnonzero(verdicts == UNDECIDED)
+        if len(undecided):
+            at_now = Filter(wanted.tree, clock=lambda: judge.now)
+            rows = undecided.tolist()
+            accepted = _accepted(at_now, {self._ids[row] for row in rows})
+            verdicts[undecided] = [YES if self._ids[row] in accepted else NO for row in rows]
+        return pd.Series(verdicts == YES, index=self._df.index, dtype=bool)
 
     def save(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> int:
         """Write the flows to a file, each once; as `Flows.save`."""
@@ -310,11 +320,23 @@ def _fetch(ids: Sequence[int]) -> dict[int, HTTPFlow]:
     return found
 
 
-def _flow(number: Any) -> HTTPFlow:
-    found = _fetch([int(number)])
-    if not found:
-        raise FlowError(_gone([number]))
-    return found[number]
+def _accepted(wanted: Filter, ids: set[int]) -> set[int]:
+    """Those of the flows with these ids that a filter accepts, by columns as far as they say."""
+    accepted: set[int] = set()
+    rest = sorted(ids)
+    for store in _stores():
+        here = [number for number in rest if number in store]
+        if len(here) < _MANY:
+            continue
+        with store.lock:
+            numbers, verdicts = store.frame().judge(wanted, here)
+        accepted.update(numbers[verdicts == YES].tolist())
+        decided = set(numbers[verdicts != UNDECIDED].tolist())
+        rest = [number for number in rest if number not in decided]
+    for flow in FlowAccessor(pd.DataFrame(index=pd.Index(rest, name=INDEX, dtype="int64"))):
+        if wanted(flow):
+            accepted.add(flow.id)
+    return accepted
 
 
 def _gone(missing: Sequence[int]) -> str:

@@ -29,6 +29,7 @@ from nbproxy.holding import Intercepts
 from nbproxy.model import url
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.options import Options
+from nbproxy.store.bodies import warn
 from nbproxy.store.keeping import Limits
 from nbproxy.store.store import Store
 from nbproxy.store.view import Flows
@@ -333,6 +334,17 @@ class Proxy(Controls):
         if engine is not None:
             await engine.stop()
 
+    def _go_to(self, folder: Path | None) -> None:
+        """Make private captures there from now on."""
+        session = self.store.session
+        there = session.path
+        if there is not None and not self._is_kept and folder != session.directory:
+            warn(
+                f"the private capture of this proxy is there already, at {there}: capture_dir "
+                "counts for those that are made later. To record to a file of your own, set capture"
+            )
+        session.directory = folder
+
     def _option_changed(self, name: str, value: Any) -> None:
         if name == "hint_slow_handlers":
             self.handlers.hint_slow_s = value
@@ -341,6 +353,8 @@ class Proxy(Controls):
         elif name == "capture" and value is not None:
             self.store.move(Path(value).expanduser())
             self._is_kept = True
+        elif name == "capture_dir":
+            self._go_to(None if value is None else Path(value).expanduser())
         elif name == "dtype_backend":
             self.store.dtype_backend = value
         elif name in {"max_flows", "max_bytes", "max_age"}:

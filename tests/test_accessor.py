@@ -139,6 +139,51 @@ def test_masks(flows):
         df.flow.mask("~nothing x")
 
 
+@pytest.fixture
+def fetched(monkeypatch):
+    """The ids of flows that are fetched from here on."""
+    fetched = []
+    get_all = Store.get_all
+
+    def noting(self, ids):
+        fetched.extend(ids)
+        return get_all(self, ids)
+
+    monkeypatch.setattr(Store, "get_all", noting)
+    return fetched
+
+
+def test_masks_ask_the_columns_of_captures_before_flows(store, fetched):
+    for i in range(2100):
+        record(store, f"/{i % 7}", content=b"error" if i % 700 == 0 else b"fine")
+    store.flush()
+    flows = Flows(store)
+    df = flows.df.sample(frac=1, random_state=3)
+    twice = pd.concat([df, df.head(100)])  # rows of the same flow have one answer
+    fetched.clear()
+    for frame in (df, twice, df[["status"]]):
+        mask = frame.flow.mask("~u /3$ | ~t none")
+        assert mask.dtype == bool
+        assert mask.tolist() == df.loc[frame.index].path.eq("/3").tolist()
+    assert not fetched
+    bare = df[["status"]]
+    found = bare[bare.flow.mask("~u /0$ & ~bs error")].index
+    assert sorted(fetched) == sorted(df.index[df.path == "/0"])  # the others need no body
+    assert sorted(found) == [flow.id for flow in flows.filter("~bs error")]
+    assert len(found) == 3
+
+
+def test_masks_go_by_the_frame_first(store):
+    for i in range(2100):
+        record(store, f"/{i}")
+    df = Flows(store).df
+    df["status"] = 500
+    store.remove([int(df.index[0])])
+    assert df.flow.mask("~c 500").all()
+    with pytest.raises(FlowError, match="1 of these rows"):
+        df.flow.mask("~u /1")
+
+
 def test_saving_each_once(flows, tmp_path):
     df = pd.concat([flows.df.head(2), flows.df.head(2)])
     assert df.flow.save(tmp_path / "x.har") == 2

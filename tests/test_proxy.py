@@ -10,6 +10,8 @@ import pytest
 from nbproxy import Proxy
 from nbproxy.engine.runner import ThreadRunner
 from nbproxy.errors import ConfigError
+from nbproxy.model.flow import HTTPFlow
+from nbproxy.model.message import Request
 from nbproxy.proxy import set_default_runner
 
 
@@ -48,6 +50,36 @@ def test_short_and_long_names_of_options(tmp_path):
     assert proxy.url == "http://[::1]:1234"
     assert Proxy(listen_host="0.0.0.0").url == "http://127.0.0.1:8080"
     assert Proxy(listen_host="::").url == "http://[::1]:8080"
+
+
+def test_the_folder_of_private_captures_may_change_until_there_is_one(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    proxy = Proxy(confdir=tmp_path, capture_dir=first)
+    proxy.options.capture_dir = second
+    proxy.store.opened(HTTPFlow(Request("GET", "http", "h.test", 80, "/")))
+    proxy.store.closed(proxy.flows[0])
+    assert proxy.store.flush(30)
+    assert proxy.store.session.path.parent == second
+    proxy.options.capture_dir = second  # as it is
+    with pytest.warns(RuntimeWarning, match="is there already, at .*second"):
+        proxy.options.capture_dir = first
+    proxy.close()
+    assert not first.exists()
+
+
+def test_a_capture_in_a_folder_that_is_not_there(tmp_path):
+    path = tmp_path / "no" / "such" / "x.nbproxy"
+    proxy = Proxy(confdir=tmp_path)
+    with pytest.raises(FileNotFoundError) as at_first:
+        Proxy(confdir=tmp_path, capture=path)
+    with pytest.raises(FileNotFoundError) as later:
+        proxy.options.capture = path
+    proxy.close()
+    for missing in (at_first, later):
+        assert str(missing.value).endswith(f"the folder of this capture does not exist: '{path}'")
+    (tmp_path / "no").write_text("a file")
+    with pytest.raises(NotADirectoryError, match=r"is a file: '.*x\.nbproxy'"):
+        Proxy(confdir=tmp_path, capture=tmp_path / "no" / "x.nbproxy")
 
 
 def test_the_ca_is_made_at_first_use_and_kept(tmp_path):

@@ -58,12 +58,12 @@ def take_lock(path: Path) -> int | None:
     """Hold a capture's lock, as a descriptor; None if somebody else does.
 
     Raises:
-        OSError: The lock's file cannot be made.
+        OSError: The lock's file cannot be made. A missing folder is said of the capture.
     """
     lock = beside(path, ".lock")
     deadline = time.monotonic() + _LOOKING_S
     while True:
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = _open_lock(lock, path)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with contextlib.suppress(FileNotFoundError):
@@ -78,6 +78,18 @@ def take_lock(path: Path) -> int | None:
             os.close(fd)
             raise
         os.close(fd)  # whoever had it has just removed it, or may be about to
+
+
+def _open_lock(lock: Path, path: Path) -> int:
+    """The file of a capture's lock, made if it is not there."""
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError as error:
+        text = "the folder of this capture does not exist"
+        raise FileNotFoundError(error.errno, text, str(path)) from None
+    except NotADirectoryError as error:
+        text = "what should be the folder of this capture is a file"
+        raise NotADirectoryError(error.errno, text, str(path)) from None
 
 
 def release_lock(path: Path, lock: int) -> None:

@@ -77,9 +77,10 @@ class Session:
         on_problem: Callable[[str], None] | None = None,
     ) -> None:
         self._limit = limit = [0]
+        self._directory = where = [directory]
         self.inline_limit_bytes = inline_limit_bytes
         self._writer = writer = Writer(
-            (lambda: captures.new_file(directory))
+            (lambda: captures.new_file(where[0]))
             if path is None
             else CaptureFile(path, temporary=False),
             lambda: limit[0],
@@ -92,6 +93,15 @@ class Session:
         weakref.finalize(self, writer.end).atexit = False
 
     # -- writing
+
+    @property
+    def directory(self) -> Path | None:
+        """Folder of private captures, until one is made; None for the user's state folder."""
+        return self._directory[0]
+
+    @directory.setter
+    def directory(self, value: Path | None) -> None:
+        self._directory[0] = value
 
     @property
     def inline_limit_bytes(self) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
+import resource
 import sqlite3
 from typing import TYPE_CHECKING, Final, Literal
 
 from nbproxy.errors import FormatError
+from nbproxy.store.capture_file import LOG, beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +50,13 @@ _TEXTS: Final[dict[Kind, str]] = {
     "damaged": "the capture {where} is damaged ({error})",
     "disk": "the disk does not take the capture {where} ({error})",
 }
+_LIMITED: Final = (
+    "the capture {where} has reached the file size limit of this process, {limit:,} bytes: raise "
+    "that limit (RLIMIT_FSIZE; ulimit -f in the shell that starts it)"
+)
+_ABOUT_A_WRITE: Final = 64 * 1024
+"""A file that is nearer to a limit than this may be what reached it: a page is at most as large."""
+
 _MEANWHILE: Final = (
     "Traffic goes on. What comes is kept in memory, up to 20,000 flows or 64 MiB, and written when "
     "that is possible again; beyond it the oldest are lost."
@@ -61,6 +71,27 @@ def kind_of(error: BaseException) -> Kind:
     if isinstance(error, OSError):
         return _NUMBERS.get(error.errno or 0, "disk")
     return "damaged" if isinstance(error, FormatError) else "disk"
+
+
+def _reached_limit(error: Exception, kind: Kind, path: Path | None) -> int | None:
+    """The limit of the size of files, in bytes, if that is what refuses; None if not, or unknown.
+
+    SQLite hides the system's number (EFBIG): to it that is some failed write, so we look how large
+    the files of the capture have become.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    if isinstance(error, OSError):
+        return limit if error.errno == errno.EFBIG else None
+    if not isinstance(error, sqlite3.Error) or kind not in {"full", "disk"}:
+        return None
+    sizes = [0]
+    if path is not None:
+        for suffix in ("", *LOG):
+            with contextlib.suppress(OSError):
+                sizes.append(beside(path, suffix).stat().st_size)
+    return limit if max(sizes) + _ABOUT_A_WRITE > limit else None
 
 
 class Trouble:
@@ -80,7 +111,9 @@ class Trouble:
         if kind not in self._told:
             self._told.add(kind)
             where = path if path is not None else getattr(error, "filename", None) or "(a new one)"
-            self.say(f"{_TEXTS[kind].format(where=where, error=error)}. {_MEANWHILE}")
+            limit = _reached_limit(error, kind, path)
+            text = _TEXTS[kind] if limit is None else _LIMITED
+            self.say(f"{text.format(where=where, error=error, limit=limit)}. {_MEANWHILE}")
 
     def over(self) -> None:
         """It can be written again."""

@@ -171,6 +171,7 @@ def test_what_cannot_be_recorded_to_is_refused_in_a_line(start, ask, tmp_path):
         cell = kernel.finish(kernel.start_cell(f"%nbproxy start --capture {name}"))
         assert cell.reply["ename"] == "UsageError"
         assert name in cell.reply["evalue"]
+        assert ".lock" not in cell.reply["evalue"]
         assert "\n" not in cell.reply["evalue"]
     assert kernel.execute("nbproxy.options.capture is None").value == "True"
     kernel.execute("%nbproxy start --capture mine.nbproxy")

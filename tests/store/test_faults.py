@@ -37,7 +37,7 @@ def can_mount():
 class FileLimit:
     """A limit of how large the process's files may get. To SQLite that is an I/O error."""
 
-    text = "the disk does not take the capture"
+    text = "has reached the file size limit of this process"
 
     def __init__(self, folder):
         self.folder = folder

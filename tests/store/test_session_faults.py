@@ -1,6 +1,7 @@
 """A disk that refuses, files that go: one clear warning, nothing stops, recording resumes."""
 
 import contextlib
+import errno
 import logging
 import os
 import resource
@@ -96,7 +97,8 @@ def test_a_full_disk(recording):
     assert session.flush(30)
     assert session.ids() == ids
     assert len(recording.problems) == 1
-    assert str(session.path) in recording.problems[0]
+    reached = f"the capture {session.path} has reached the file size limit of this process, 200,000"
+    assert reached in recording.problems[0]
     assert "Traffic goes on" in recording.problems[0]
     assert recording.lost == []
     with file_size_limit(200_000):  # told anew when it happens anew
@@ -324,7 +326,9 @@ def test_who_is_told_may_fail(tmp_path, quick, caplog):
     with file_size_limit(100):
         session.put(done())
         until(
-            lambda: "cannot" in caplog.text or "no room" in caplog.text or "does not" in caplog.text
+            lambda: any(
+                text in caplog.text for text in ("cannot", "no room", "does not", "has reached")
+            )
         )
         session.close(keep=False)
     assert "what was lost could not be reported" in caplog.text
@@ -356,6 +360,27 @@ def test_without_anybody_to_tell_it_warns(tmp_path, quick):
 )
 def test_kinds_of_trouble(error, kind):
     assert kind_of(error) == kind
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "reached"),
+    [
+        (0, OSError(errno.EFBIG, "File too large"), True),
+        (0, OSError(errno.ENOSPC, "No space left on device"), False),
+        (0, OSError(errno.EIO, "Input/output error"), False),
+        (990_000, sqlite3.OperationalError("disk I/O error"), True),
+        (500_000, sqlite3.OperationalError("disk I/O error"), False),
+        (990_000, ValueError("?"), False),
+    ],
+)
+def test_a_limit_of_file_sizes_is_said_where_that_can_be_told(tmp_path, size, error, reached):
+    path = tmp_path / "a.nbproxy"
+    (tmp_path / "a.nbproxy-wal").write_bytes(bytes(size))
+    told = []
+    with file_size_limit(1_000_000):
+        Trouble(told.append).met(error, path)
+    Trouble(told.append).met(error, path)  # without a limit
+    assert ["file size limit" in text for text in told] == [reached, False]
 
 
 def test_kinds_of_trouble_of_sqlite(tmp_path):

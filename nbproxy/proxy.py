@@ -29,9 +29,9 @@ from nbproxy.holding import Intercepts
 from nbproxy.model import url
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.options import Options
-from nbproxy.store.bodies import warn
 from nbproxy.store.keeping import Limits
 from nbproxy.store.store import Store
+from nbproxy.store.troubles import warn
 from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from nbproxy.model import flow as model_flow
 from nbproxy.store import captures
 from nbproxy.store.batches import Batches
-from nbproxy.store.bodies import warn
 from nbproxy.store.capture_file import CaptureFile, beside, remove, replace_file
 from nbproxy.store.chunks import Bodies, Sink
 from nbproxy.store.reading import Shelf
 from nbproxy.store.saved_file import SavedFile
 from nbproxy.store.schema import COLUMNS, HIDDEN
+from nbproxy.store.troubles import warn
 from nbproxy.store.writer import Writer
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import errno
 import logging
 import resource
 import sqlite3
+import warnings
 from typing import TYPE_CHECKING, Final, Literal
 
 from nbproxy.errors import FormatError
@@ -61,6 +62,14 @@ _MEANWHILE: Final = (
     "Traffic goes on. What comes is kept in memory, up to 20,000 flows or 64 MiB, and written when "
     "that is possible again; beyond it the oldest are lost."
 )
+
+
+def warn(text: str) -> None:
+    """Tell people by way of `warnings`, and of the log where warnings are errors."""
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+    except RuntimeWarning:
+        logger.warning("%s", text)
 
 
 def kind_of(error: BaseException) -> Kind:

@@ -14,9 +14,8 @@ import time
 import pytest
 
 from nbproxy.store import writer
-from nbproxy.store.bodies import warn
 from nbproxy.store.session import Reader, Session
-from nbproxy.store.troubles import Trouble, kind_of
+from nbproxy.store.troubles import Trouble, kind_of, warn
 from tests.store.flow_factory import answer, end, new_flow
 
 as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from nbproxy.store.bodies import warn
+from nbproxy.store.troubles import warn
 
 
 def test_the_warning(caplog):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
 
 SETUP = """
@@ -88,8 +90,8 @@ class Desk:
         return list(found)
 
     def expect_count(self, text):
-        """Wait until the footer counts so."""
-        expect(self.counts).to_contain_text(text)
+        """Wait until the footer counts so, from its first word on."""
+        expect(self.counts).to_have_text(re.compile(rf"^\s*{re.escape(text)}\b"))
 
     def tab(self, name):
         """Choose a tab of the details."""

@@ -84,6 +84,24 @@ def test_completion_and_history(desk, picture):
     expect(choices).to_contain_text("used before")
 
 
+def test_what_was_chosen_stays_chosen_while_typing_goes_on(desk):
+    desk.filter.click()
+    desk.page.keyboard.type("~re")
+    options = desk.root.get_by_role("listbox", name="Completions").get_by_role("option")
+    expect(options.first).to_contain_text("~replay")
+    desk.page.keyboard.press("ArrowDown")
+    desk.page.keyboard.press("ArrowDown")
+    chosen = options.and_(desk.root.locator("[aria-selected=true]"))
+    expect(chosen).to_contain_text("~replayq")
+    desk.page.keyboard.type("playq")
+    expect(options).to_have_count(1)
+    desk.expect_count("0 of 8 flows")  # the kernel has answered
+    expect(chosen).to_contain_text("~replayq")
+    assert desk.filter.get_attribute("aria-activedescendant") == chosen.get_attribute("id")
+    desk.page.keyboard.press("Enter")
+    assert desk.filter.input_value() == "~replayq"
+
+
 def test_python_sets_the_filter(desk):
     desk.notebook.run(5)
     desk.expect_count("1 of 8 flows")

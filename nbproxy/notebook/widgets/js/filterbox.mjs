@@ -96,8 +96,10 @@ export class FilterBox {
     this.dress();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.submit(), now ? 0 : WAIT_MS);
-    if (this.input.value && document.activeElement === this.input) this.complete();
-    else this.close();
+    if (this.input.value && document.activeElement === this.input) {
+      this.narrow();
+      this.complete();
+    } else this.close();
   }
 
   async submit(keep = false) {
@@ -159,7 +161,19 @@ export class FilterBox {
     this.wanted = false;
   }
 
+  /** What is offered follows the typing at once; the kernel's answer to it comes later. */
+  narrow() {
+    if (!this.isOpen) return;
+    const { value } = this.input;
+    const cursor = this.input.selectionStart ?? value.length;
+    const end = cursor + /^\w*/.exec(value.slice(cursor))[0].length;
+    const isBegun = ({ start, text }) => cursor > start && text.startsWith(value.slice(start, cursor));
+    this.offer(this.choices.filter((each) => each.kind === "operator" && isBegun(each)).map((each) => ({ ...each, end })));
+  }
+
+  /** Show choices; the one that was chosen stays so where it is among them. */
   offer(choices) {
+    const before = this.choices[this.chosen]?.text;
     this.choices = choices.slice(0, 60);
     this.chosen = -1;
     this.list.replaceChildren(
@@ -177,6 +191,7 @@ export class FilterBox {
     this.list.hidden = !isOpen;
     this.input.setAttribute("aria-expanded", String(isOpen));
     this.input.removeAttribute("aria-activedescendant");
+    if (before !== undefined) this.choose(this.choices.findIndex((each) => each.text === before));
   }
 
   close() {
@@ -190,9 +205,14 @@ export class FilterBox {
   move(step) {
     const { length } = this.choices;
     if (!length) return;
-    this.chosen = (this.chosen + step + length + (this.chosen < 0 && step < 0 ? 1 : 0)) % length;
-    [...this.list.children].forEach((item, index) => item.setAttribute("aria-selected", String(index === this.chosen)));
-    const item = this.list.children[this.chosen];
+    this.choose((this.chosen + step + length + (this.chosen < 0 && step < 0 ? 1 : 0)) % length);
+  }
+
+  choose(index) {
+    if (index < 0) return;
+    this.chosen = index;
+    [...this.list.children].forEach((each, place) => each.setAttribute("aria-selected", String(place === index)));
+    const item = this.list.children[index];
     item.scrollIntoView({ block: "nearest" });
     this.input.setAttribute("aria-activedescendant", item.id);
   }

@@ -94,18 +94,29 @@ class Server(Connection):
         timestamp_tcp_setup: When TCP was connected.
         requests: Number of requests sent on it so far; more than one says that it was reused.
         verified: True if the certificate was checked and is good.
-        client: The client for whose request it was made, or None.
     """
 
     via: tuple[str, Address] | None = None
     timestamp_tcp_setup: float | None = None
     requests: int = 0
     verified: bool = False
-    client: Client | None = None
+    _client: Client | None = None
 
     def __init__(self, address: Address | None = None) -> None:
         super().__init__()
         self.address = address
+
+    @property
+    def client(self) -> Client | None:
+        """The client for whose request it was made; None where that is not known.
+
+        It is known while the process lasts that made the connection: captures do not say it.
+        """
+        return self._client
+
+    @client.setter
+    def client(self, value: Client | None) -> None:
+        self._client = value
 
     def __repr__(self) -> str:
         return f"<Server {format_address(self.address)}{' tls' if self.tls else ''}>"

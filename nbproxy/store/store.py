@@ -110,6 +110,7 @@ class Store:
         self.lock = threading.RLock()
         self._ids: array[int] = array("q")
         self._held: dict[int, HTTPFlow] = {}
+        self._under_way: set[int] = set()  # of these, those that may be live
         self._in_memory = in_memory
         self._lent = Lent()
         self._rewritten: set[int] = set()
@@ -156,6 +157,7 @@ class Store:
         number = flow.id  # given at this moment, unless somebody has asked before
         ids = self._ids
         self._held[number] = flow  # first, so that whoever finds the id finds the flow
+        self._under_way.add(number)
         if ids and number <= ids[-1]:
             self._opened_late(number)
         else:
@@ -179,7 +181,10 @@ class Store:
         for cursor in self._cursors:
             cursor.mark(number)
         if flow._control is None:  # noqa: SLF001 - `flow.live`, on the hot path
+            self._under_way.discard(number)
             self._keep(flow)
+        else:
+            self._under_way.add(number)
         self._notify()
 
     def closed(self, flow: Any) -> None:
@@ -301,7 +306,7 @@ class Store:
 
     def _live_ids(self) -> list[int]:
         """Ids of the flows that are under way."""
-        return [number for number, flow in list(self._held.items()) if flow.live]
+        return [number for number in list(self._under_way) if self._is_live(number)]
 
     # -- flows
 
@@ -408,6 +413,7 @@ class Store:
 
     def _detach(self, number: int) -> None:
         """Let go of a flow that is removed; whoever refers to it may keep it."""
+        self._under_way.discard(number)
         for flow in (self._held.pop(number, None), self._lent.pop(number)):
             if flow is not None and flow in self:
                 flow._observer = None  # noqa: SLF001 - see `opened`

@@ -35,8 +35,8 @@ def look(flow: Any) -> State | None:
     try:
         request, response = flow.request, flow.response
         return (
-            _state(request, _REQUEST),
-            None if response is None else _state(response, _RESPONSE),
+            _state(request),
+            None if response is None else _state(response),
             None if flow.error is None else flow.error.msg,
         )
     except Exception:  # noqa: BLE001 - a handler may have put anything there
@@ -57,10 +57,17 @@ def note(flow: Any, before: State | None, handler: str) -> None:
         notes.append([handler, field, was, now])
 
 
-def _state(message: Message, names: tuple[str, ...]) -> State:
+def _state(message: Message) -> State:
+    """What it holds, as it is: what that says is asked only if it is something else later."""
+    headers = message.headers
     body = message.raw_content if message.holds_bytes else None
-    values = tuple(getattr(message, name) for name in names)
-    return (values, message.headers, message.headers.fields, message.body_size, body)
+    return (type(message), dict(vars(message)), headers, headers.fields, message.body_size, body)
+
+
+def _values(state: State, names: tuple[str, ...]) -> tuple[Any, ...]:
+    message = object.__new__(state[0])
+    vars(message).update(state[1])
+    return tuple(getattr(message, name) for name in names)
 
 
 def _same(before: State, after: State) -> bool:
@@ -74,10 +81,10 @@ def _same_message(before: State | None, after: State | None) -> bool:
     if before is None or after is None:
         return before is after
     return (
-        before[2] is after[2]
-        and before[3] == after[3]
-        and before[4] is after[4]
-        and before[0] == after[0]
+        before[3] is after[3]
+        and before[4] == after[4]
+        and before[5] is after[5]
+        and before[1] == after[1]
     )
 
 
@@ -94,16 +101,23 @@ def _differences(before: State, after: State) -> Iterator[Difference]:
 
 
 def _message(place: str, names: tuple[str, ...], old: State, new: State) -> Iterator[Difference]:
-    for name, was, now in zip(names, old[0], new[0], strict=True):
-        if was != now:
-            yield place + name, _text(was), _text(now)
-    if old[2] != new[2]:
-        yield from _headers(f"{place}headers", new[1], old[2], new[2])
-    if old[3] != new[3] or old[4] != new[4]:
-        yield f"{place}content", f"{old[3]:,} bytes", f"{new[3]:,} bytes"
+    if _same_message(old, new):
+        return
+    if old[1] != new[1]:
+        for name, was, now in zip(names, _values(old, names), _values(new, names), strict=True):
+            if was != now:
+                yield place + name, _text(was), _text(now)
+    if old[3] != new[3]:
+        yield from _headers(f"{place}headers", new[2], old[3], new[3])
+    if old[4] != new[4] or old[5] != new[5]:
+        yield f"{place}content", f"{old[4]:,} bytes", f"{new[4]:,} bytes"
 
 
 def _headers(place: str, kind: Headers, old: Any, new: Any) -> Iterator[Difference]:
+    concerned = {name.lower() for name, _ in set(old) ^ set(new)}
+    if concerned:  # mostly one of many; without any, fields moved or came twice
+        old = tuple(field for field in old if field[0].lower() in concerned)
+        new = tuple(field for field in new if field[0].lower() in concerned)
     before, after = type(kind).from_wire(old), type(kind).from_wire(new)
     names = {
         name.lower(): name for name, _ in (*before.items(multi=True), *after.items(multi=True))
@@ -119,7 +133,10 @@ def _joined(values: list[str]) -> str | None:
 
 
 def _outline(response: State | None) -> str | None:
-    return None if response is None else f"{response[0][0]}, {response[3]:,} bytes"
+    if response is None:
+        return None
+    (status,) = _values(response, _RESPONSE[:1])
+    return f"{status}, {response[4]:,} bytes"
 
 
 def _text(value: object) -> str | None:

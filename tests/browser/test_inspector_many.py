@@ -8,73 +8,15 @@ from playwright.sync_api import expect
 from nbproxy.notebook.widgets import esm
 from nbproxy.notebook.widgets.inspector import Inspector
 from tests.browser.desk import MOUNT, SETUP, Desk
+from tests.support.inspecting import EARLY, FILL, PAINT, SCROLL, SMOOTH
 
 COUNT = 100_000
-FILL = f"""
-from tests.support.traffic import fill
-fill(nbproxy.flows.store, {COUNT})
-"""
 SHOW = "ins = nbproxy.inspect()\nins"
-
-PAINT = """async ([index, count]) => {
-  const { content } = window.jupyterapp.shell.currentWidget;
-  const { node } = content.widgets[index];
-  const frame = () => new Promise(requestAnimationFrame);
-  const row = () => node.querySelector('.nbi-rows .nbi-row:not([hidden]):not(.nbi-absent)');
-  const began = performance.now();
-  content.activeCellIndex = index;
-  window.jupyterapp.commands.execute('notebook:run-cell');
-  while (!row()) await frame();
-  const first = performance.now() - began;
-  const whole = `${count.toLocaleString('en-US')} flows`;
-  while (!node.querySelector('.nbi-counts').textContent.startsWith(whole)
-      || node.querySelector('.nbi-progress').textContent) await frame();
-  return [first, performance.now() - began];
-}"""
-
-SCROLL = """async places => {
-  const grid = document.querySelector('.nbi-grid');
-  const frame = () => new Promise(requestAnimationFrame);
-  const times = [];
-  for (const place of places) {
-    const began = performance.now();
-    grid.scrollTop = place * (grid.scrollHeight - grid.clientHeight);
-    const wanted = Math.floor(grid.scrollTop / 23) + 2;
-    const inSight = () => {
-      const { top, bottom } = grid.getBoundingClientRect();
-      const rows = [...grid.querySelectorAll('.nbi-rows .nbi-row:not([hidden])')].filter(row => {
-        const box = row.getBoundingClientRect();
-        return box.bottom > top + 26 && box.top < bottom;
-      });
-      return rows.length > 5 && rows.every(row => !row.classList.contains('nbi-absent'))
-        && rows.some(row => Math.abs(Number(row.getAttribute('aria-rowindex')) - wanted) < 40);
-    };
-    while (!inSight()) await frame();
-    times.push(performance.now() - began);
-  }
-  return times;
-}"""
-
-SMOOTH = """async () => {
-  const grid = document.querySelector('.nbi-grid');
-  grid.scrollTop = 10000;
-  const began = performance.now();
-  let frames = 0, longest = 0, last = began;
-  while (performance.now() - began < 1500) {
-    grid.scrollTop += 120;
-    await new Promise(requestAnimationFrame);
-    const now = performance.now();
-    longest = Math.max(longest, now - last);
-    last = now;
-    frames += 1;
-  }
-  return [frames / ((last - began) / 1000), longest];
-}"""
 
 
 @pytest.fixture
 def desk(lab, new_page):
-    notebook = lab.open(new_page(), SETUP, FILL, SHOW)
+    notebook = lab.open(new_page(), SETUP, FILL.format(count=COUNT), SHOW)
     notebook.run(0)
     notebook.run(1)
     notebook.paint = notebook.page.evaluate(PAINT, [2, COUNT])
@@ -108,6 +50,18 @@ def test_a_hundred_thousand_flows(desk, picture, capsys):
             + ", ".join(f"{name} {ms:.0f} ms" for name, ms in took.items())
         )
     assert desk.grid.get_attribute("aria-rowcount") == "100001"
+
+
+def test_what_is_scrolled_to_comes_before_the_rest(lab, new_page, capsys):
+    notebook = lab.open(new_page(), SETUP, FILL.format(count=COUNT), SHOW)
+    notebook.run(0)
+    notebook.run(1)
+    missed, took, progress = notebook.page.evaluate(EARLY, 2)
+    with capsys.disabled():
+        print(f"\nscrolled to rows that had not come: there after {took:.0f} ms, {progress}")
+    assert missed
+    assert "rows to come" in progress
+    notebook.shutdown()
 
 
 MILLION = """(() => {

@@ -1,11 +1,11 @@
 """Which rows the browser has, which it lacks, and what goes next.
 
-Theory of operation. Every flow gets a *slot* when it is first seen, in the order of being seen,
-and keeps it: the browser mirrors slots, sorts and hides them as it likes, and a row can be sent
-again at any time without harm. What changed is a mark on a slot (`_dirty`), and a batch takes the
-newest marked slots first, so that the end of a table of 100,000 flows is there at once and the rest
-follows. Which slots the filter accepts is kept the same way (`_match`), asked step by step, newest
-first.
+Theory of operation. Every flow gets a *slot* when it is first seen, in the order of being seen, and
+keeps it: the browser mirrors slots, sorts and hides them as it likes, and a row can be sent again
+at any time without harm. What changed is a mark on a slot (`_dirty`), and a batch takes the newest
+marked slots first, so that the end of a table of 100,000 flows is there at once and the rest
+follows; what somebody scrolls to meanwhile goes before it (`want`). Which slots the filter accepts
+is kept the same way (`_match`), asked step by step, newest first.
 
 Batches are numbered. The browser says which number it has seen (`acknowledge`), and one that finds
 a number missing asks again (`resend`). One batch is under way at a time; if no answer comes,
@@ -33,11 +33,17 @@ if TYPE_CHECKING:
     from nbproxy.store.store import Store
 
 #: Rows in a batch: the first ones are few, so that something is to be seen at once.
+#: While traffic passes they are fewer than when nothing else happens.
 FIRST_ROWS: Final = 400
-BATCH_ROWS: Final = 20_000
+WANTED_ROWS: Final = 400
+BATCH_ROWS: Final = 5_000
+BUSY_ROWS: Final = 2_000
 
-#: Seconds between batches, and between those that nobody has answered.
-INTERVAL_S: Final = 0.1
+#: Seconds between batches; those of what was there before; between what somebody waits for and the
+#: batch before it; and between batches that nobody has answered.
+INTERVAL_S: Final = 0.2
+HISTORY_INTERVAL_S: Final = 0.1
+HURRY_S: Final = 0.02
 UNHEARD_S: Final = 1.0
 
 #: After so many seconds without an answer nobody seems to be there.
@@ -45,9 +51,11 @@ DESERTED_S: Final = 120.0
 DESERTED_INTERVAL_S: Final = 10.0
 
 #: Part of the time that rows which come while traffic passes may take; what was there before is
-#: what somebody waits for, and takes more.
+#: what somebody waits for, and takes more: most where no traffic passes, for so many seconds.
 SHARE: Final = 0.1
+BUSY_SHARE: Final = 0.2
 HISTORY_SHARE: Final = 0.6
+BUSY_S: Final = 1.0
 
 NO, YES, UNKNOWN = 0, 1, 2
 
@@ -63,20 +71,23 @@ class Pace:
     Attributes:
         sent: Number of the last batch.
         heard: Number of the last batch that was answered.
+        hurried: Whether somebody waits for the next one.
     """
 
     def __init__(self) -> None:
         self.sent = 0
         self.heard = 0
+        self.hurried = False
         self._sent_at = -DESERTED_INTERVAL_S
         self._heard_at = time.monotonic()
         self._rest_s = 0.0
 
-    def note_sent(self, spent_s: float, share: float) -> None:
+    def note_sent(self, spent_s: float, share: float, interval_s: float = INTERVAL_S) -> None:
         """A batch went out, and took so long to make."""
         self.sent += 1
+        self.hurried = False
         self._sent_at = time.monotonic()
-        self._rest_s = max(INTERVAL_S, spent_s / share)
+        self._rest_s = max(interval_s, spent_s / share)
 
     def note_heard(self, number: int) -> None:
         """The browser answered."""
@@ -92,7 +103,7 @@ class Pace:
         """Seconds until the next batch may go."""
         now = time.monotonic()
         if self.heard >= self.sent:
-            rest_s = self._rest_s
+            rest_s = HURRY_S if self.hurried else self._rest_s
         elif now - self._heard_at < DESERTED_S:
             rest_s = max(UNHEARD_S, self._rest_s)
         else:
@@ -158,6 +169,7 @@ class Feed:
         self._flows = flows
         self._store: Store = flows.store
         self._is_whole = type(flows) is Flows and not flows.expression
+        self._busy_until = 0.0
         self._begin()
 
     def _begin(self) -> None:
@@ -166,6 +178,7 @@ class Feed:
         self._match = bytearray()
         self._unsent = bytearray()  # slots whose match the browser does not know
         self._gone: set[int] = set()
+        self._wanted: list[int] = []
         self._unheard: deque[tuple[int, list[int], list[int]]] = deque()
         self._step = 500
         self._sent_any = False
@@ -219,6 +232,8 @@ class Feed:
                 return
             removed, cursor.removed = cursor.removed, set()
             fresh, changed = store.collect(cursor)
+        if fresh:
+            self._busy_until = time.monotonic() + BUSY_S
         for number in removed:
             self._remove(number)
         for number in changed:
@@ -319,9 +334,16 @@ class Feed:
     def batch(self) -> tuple[dict[str, Any], list[bytes]]:
         """What is to be sent next; it is taken for sent."""
         began = time.perf_counter()
-        limit = BATCH_ROWS if self._sent_any else FIRST_ROWS
         dirty = self._dirty
+        wanted = [slot for slot in self._wanted if dirty[slot]]
+        self._wanted = []
+        is_busy = time.monotonic() < self._busy_until
+        limit = BUSY_ROWS if is_busy else BATCH_ROWS
+        if wanted or not self._sent_any:
+            limit = FIRST_ROWS
         slots = self._newest(dirty, _MARKED, limit)
+        if wanted:
+            slots = sorted({*wanted, *slots})
         history = len(slots) > 1000
         for slot in slots:
             dirty[slot] = 0
@@ -339,7 +361,13 @@ class Feed:
         answered = self._add_matches(content, buffers)
         content["left"] = dirty.count(1)
         self._sent_any = True
-        self.pace.note_sent(time.perf_counter() - began, HISTORY_SHARE if history else SHARE)
+        spent_s = time.perf_counter() - began
+        if history:
+            self.pace.note_sent(
+                spent_s, BUSY_SHARE if is_busy else HISTORY_SHARE, HISTORY_INTERVAL_S
+            )
+        else:
+            self.pace.note_sent(spent_s, SHARE)
         content["number"] = self.pace.sent
         self._unheard.append((self.pace.sent, slots, answered))
         while len(self._unheard) > 100:  # nobody listens: begin anew when somebody does
@@ -398,6 +426,12 @@ class Feed:
         return answered
 
     # -- the browser's answers
+
+    def want(self, slots: Iterable[int]) -> None:
+        """Somebody looks at these, and does not have them: they go first."""
+        known = range(len(self._dirty))
+        self._wanted = [slot for slot in slots if slot in known][:WANTED_ROWS]
+        self.pace.hurried = any(self._dirty[slot] for slot in self._wanted)
 
     def acknowledge(self, number: int) -> None:
         """A browser has this batch and those before it."""

@@ -158,6 +158,7 @@ class Inspector(anywidget.AnyWidget):
             ("hello", self._hello),
             ("bye", self._bye),
             ("resend", self._resend),
+            ("want", self._want),
             ("filter", self._filter_from_browser),
             ("complete", self._complete),
             ("select", self._select_from_browser),
@@ -326,6 +327,9 @@ class Inspector(anywidget.AnyWidget):
 
     def _resend(self, have: int) -> None:
         self._feed.resend(have)
+
+    def _want(self, slots: list[int]) -> None:
+        self._feed.want(slots)
 
     def _filter_from_browser(self, source: str, by: str = "") -> dict[str, Any]:
         try:

@@ -76,6 +76,46 @@ def test_the_newest_come_first(store, monkeypatch):
     assert pump(feed, mirror).ids == [flow.id for flow in flows]
 
 
+def test_what_somebody_looks_at_comes_before_the_rest(store, monkeypatch):
+    flows = [record(store) for _ in range(9)]
+    monkeypatch.setattr(feeds, "FIRST_ROWS", 2)
+    monkeypatch.setattr(feeds, "BATCH_ROWS", 2)
+    feed, mirror = Feed(Flows(store)), Mirror()
+    content, buffers = feed.batch()
+    mirror.apply(content, buffers)
+    feed.acknowledge(content["number"])
+    feed.want([0, 8, 1, 99, -1, "x"])  # 8 is there
+    assert feed.pace.wait_s() <= feeds.HURRY_S
+    content, buffers = feed.batch()
+    mirror.apply(content, buffers)
+    assert mirror.ids == [flows[i].id for i in (0, 1, 5, 6, 7, 8)]
+    assert not feed.pace.hurried
+    feed.acknowledge(content["number"])
+    feed.want([0, 1])
+    assert not feed.pace.hurried  # nothing to wait for
+    assert pump(feed, mirror).ids == [flow.id for flow in flows]
+
+
+def test_while_traffic_passes_batches_are_smaller(store, monkeypatch):
+    for _ in range(9):
+        record(store)
+    for name, rows in (("FIRST_ROWS", 1), ("BATCH_ROWS", 4), ("BUSY_ROWS", 2)):
+        monkeypatch.setattr(feeds, name, rows)
+    clock = Clock()
+    monkeypatch.setattr(feeds.time, "monotonic", clock.monotonic)
+    feed = Feed(Flows(store))
+
+    def size():
+        return len(feed.batch()[1][0]) // 4
+
+    assert [size(), size()] == [1, 4]
+    record(store)
+    feed.look()
+    assert size() == 2
+    clock.now += 2 * feeds.BUSY_S
+    assert size() == 3  # all that is left
+
+
 def test_removed_flows_go_and_all_of_them_begin_anew(store):
     flows = [record(store) for _ in range(3)]
     feed, mirror = Feed(Flows(store)), Mirror()
@@ -212,7 +252,7 @@ def test_pace(monkeypatch):
     assert pace.wait_s() == 0
     pace.note_sent(0.001, feeds.SHARE)
     pace.note_heard(1)
-    assert pace.wait_s() == pytest.approx(feeds.INTERVAL_S)  # ten a second
+    assert pace.wait_s() == pytest.approx(feeds.INTERVAL_S)  # five a second
     clock.now += feeds.INTERVAL_S
     assert pace.wait_s() == pytest.approx(0)
     pace.note_sent(0.05, feeds.SHARE)

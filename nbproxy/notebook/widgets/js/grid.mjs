@@ -14,6 +14,8 @@ const BASE = 10000; // rows
 const FLEXIBLE = 150; // what the flexible column has at least
 const SPARE = 6; // rows drawn beyond what is in sight
 const SORT_AGAIN_MS = 800;
+const REST_MS = 40; // scrolling rests
+const MISSED_MS = 1000; // before the same rows are asked for again
 const LARGEST_FIRST = new Set(["duration", "received", "sent", "ttfb", "status"]);
 const STORE = "nbproxy.inspector.columns";
 
@@ -27,12 +29,14 @@ function remembered() {
 }
 
 export class Grid {
-  /** `onSelect(ids)` when the selection changes, `onFollow(isFollowing, unseen)` when scrolled. */
-  constructor(mirror, { onSelect, onFollow, onColumns }) {
+  /** `onSelect(ids)` when the selection changes, `onFollow(isFollowing, unseen)` when scrolled, `onAbsent(slots)` where rows are in sight that have not come yet. */
+  constructor(mirror, { onSelect, onFollow, onColumns, onAbsent }) {
     this.mirror = mirror;
     this.onSelect = onSelect;
     this.onFollow = onFollow;
     this.onColumns = onColumns;
+    this.onAbsent = onAbsent;
+    this.missed = { slots: "", at: 0, timer: 0 }; // what was asked for last
     this.sort = null;
     this.view = null; // slots in order, null for all
     this.viewed = -1; // the mirror's version it was made of
@@ -76,6 +80,7 @@ export class Grid {
     this.observer.disconnect();
     cancelAnimationFrame(this.frame);
     clearTimeout(this.timer);
+    clearTimeout(this.missed.timer);
   }
 
   // -- columns
@@ -386,6 +391,7 @@ export class Grid {
     const stamp = `${this.stamp} ${base}`;
     const { length } = this.rows;
     let cursor = "";
+    let isAbsent = false;
     for (let place = 0; place < length; place += 1) {
       // A row keeps its element while it is in sight: what scrolls in is all that must be drawn.
       const row = this.rows[place];
@@ -403,12 +409,30 @@ export class Grid {
         this.drawRow(row, index);
         row.stamp = stamp;
       }
-      if (row.id >= 0 && row.id === this.cursor) cursor = row.element.id;
+      if (row.id < 0) isAbsent = true;
+      else if (row.id === this.cursor) cursor = row.element.id;
     }
+    if (isAbsent) this.miss();
     if (this.active !== cursor) {
       this.active = cursor;
       element.setAttribute("aria-activedescendant", cursor);
     }
+  }
+
+  /** Rows in sight have not come: once scrolling rests, ask for them, and not all the time. */
+  miss() {
+    const { missed, mirror } = this;
+    if (missed.timer) return;
+    missed.timer = setTimeout(() => {
+      missed.timer = 0;
+      const slots = this.rows.filter((row) => row.index >= 0 && !mirror.isHere(row.slot)).map((row) => row.slot);
+      const key = slots.join();
+      const now = performance.now();
+      if (!slots.length || (key === missed.slots && now - missed.at < MISSED_MS)) return;
+      missed.slots = key;
+      missed.at = now;
+      this.onAbsent?.(slots);
+    }, REST_MS);
   }
 
   addRow() {

@@ -34,6 +34,7 @@ class View {
     this.grid = new Grid(desk.mirror, {
       onSelect: (ids, cursor, from) => this.selected(ids, cursor, from),
       onFollow: (isFollowing, unseen) => this.following(isFollowing, unseen),
+      onAbsent: (slots) => desk.link.call("want", { slots }).catch(() => {}),
     });
     this.detail = new DetailPane(desk.link, {
       run: (name, args) => this.run(name, args),

@@ -206,6 +206,31 @@ def keep_alive(route: Route, connections: int, seconds: float, cpu_s: Callable[[
         return Load(count, took, cpu_s() - cpu_before)
 
 
+def paced(
+    route: Route, connections: int, rate: float, seconds: float, cpu_s: Callable[[], float]
+) -> Load:
+    """Small requests over connections that stay open, so many a second and no more.
+
+    They go in salvos, one request on each connection; a proxy that is too slow gets fewer.
+    """
+    request = route.request("/json")
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(Wire(route)) for _ in range(connections)]
+        cpu_before = cpu_s()
+        started = time.perf_counter()
+        count = 0
+        while (passed := time.perf_counter() - started) < seconds:
+            ahead_s = count / rate - passed
+            if ahead_s > 0:
+                time.sleep(ahead_s)
+            for wire in wires:
+                wire.ask(request)
+            for wire in wires:
+                wire.take()
+            count += connections
+        return Load(count, passed, cpu_s() - cpu_before)
+
+
 def new_connections(
     route: Route, at_a_time: int, seconds: float, cpu_s: Callable[[], float]
 ) -> Load:

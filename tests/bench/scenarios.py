@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from tests.bench import load, reading
+from tests.bench.inspecting import InspectedKernel
 from tests.bench.load import Route
 from tests.bench.processes import BenchError, Child, Usage
 from tests.bench.report import Check, Section, pairs
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _MB: Final = 1e6
 _CONNECTIONS: Final = 16
 _HANDSHAKES: Final = 8
+_PACE: Final = 500
 
 
 @dataclass(frozen=True)
@@ -441,6 +443,58 @@ def _scan(bench: Bench, section: Section) -> None:
     section.notes.append(f"{count:,} flows with bodies of 2 kB, on a local Dask cluster")
 
 
+def _inspector(bench: Bench, section: Section) -> None:
+    alone, shown = "no inspector", "an inspector in Chromium"
+    steady, rates, cpu = Figures(list), Figures(list), Figures(list)
+    messages, first, whole, scrolled = [], [], [], []
+    seconds = 2 * bench.plan.seconds
+    with InspectedKernel(bench.folder(), bench.confdir, bench.trusted, bench.plan.flows) as kernel:
+        route = Route(bench.http_port, kernel.port, tls=False, stamped=True)
+        load.keep_alive(route, _CONNECTIONS, bench.plan.seconds, kernel.usage.cpu_s)  # warm
+        for _ in range(bench.plan.rounds):
+            for name in (alone, shown):
+                if name == shown:
+                    kernel.show()
+                    time.sleep(1.0)  # what was there before has come
+                    sent, since = kernel.messages(), time.perf_counter()
+                result = load.paced(route, _CONNECTIONS, _PACE, seconds, kernel.usage.cpu_s)
+                steady[name].append(result.rate)
+                cpu[name].append(result.cpu_us)
+                if name == shown:
+                    took = time.perf_counter() - since
+                    messages.append((kernel.messages() - sent) / took)
+                rates[name].append(
+                    load.keep_alive(
+                        route, _CONNECTIONS, bench.plan.seconds, kernel.usage.cpu_s
+                    ).rate
+                )
+                if name == shown:
+                    kernel.hide()
+        for _ in range(min(3, bench.plan.rounds)):
+            ms = kernel.over_many()
+            first.append(ms[0])
+            whole.append(ms[1])
+            scrolled.extend(ms[2])
+    section.columns = (f"of {_PACE}/s", "CPU us/request", "full speed")
+    section.rows = {name: [steady[name], cpu[name], rates[name]] for name in (alone, shown)}
+    taken = [
+        (more - less) * rate / 1e4
+        for more, less, rate in zip(cpu[shown], cpu[alone], steady[shown], strict=True)
+    ]
+    section.checks = [
+        *_versus(f"shown / none, of {_PACE} requests/s", steady, shown, alone, 0.9),
+        Check("of a processor, for the widget, at that pace", taken, "%", "<=", 10.0),
+        *_versus("shown / none, at full speed", rates, shown, alone),
+        Check("batches of rows", messages, "/s", "<=", 10.0),
+        Check("first rows", first, "ms", "<", 1000.0),
+        Check("scrolled anywhere", scrolled, "ms", "<", 150.0, worst=True),
+    ]
+    section.notes.append(
+        f"first rows and scrolling over {bench.plan.flows:,} flows; "
+        f"all rows were there after {min(whole):,.0f} to {max(whole):,.0f} ms"
+    )
+
+
 _LOAD_CELL: Final = """
 import time
 started = time.perf_counter()
@@ -515,6 +569,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "frame": Scenario("the DataFrame after one more flow", _frame),
     "million": Scenario("the DataFrame of a million rows", _million),
     "scan": Scenario("a script over many saved flows, on a local Dask cluster", _scan),
+    "inspector": Scenario("an inspector shown in JupyterLab, traffic passing", _inspector),
     "load": Scenario("%load_ext nbproxy, imports included", _load_ext),
     "idle": Scenario("a kernel in which nothing happens", _idle),
 }

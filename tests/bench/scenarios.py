@@ -62,6 +62,7 @@ class Plan:
         saved: How many are in a file that is read.
         scanned: How many a script runs over on a cluster.
         recorded: How many are recorded to see what they cost in memory.
+        passed: How many pass through the proxy for the same.
         subjects: Which ones.
     """
 
@@ -76,6 +77,7 @@ class Plan:
     saved: int = 20_000
     scanned: int = 100_000
     recorded: int = 200_000
+    passed: int = 100_000
     subjects: tuple[str, ...] = (DIRECT, MITMDUMP, PLAIN, MOUNTED)
 
 
@@ -89,6 +91,7 @@ QUICK: Final = Plan(
     rows=200_000,
     scanned=10_000,
     recorded=40_000,
+    passed=5_000,
 )
 
 
@@ -350,13 +353,36 @@ def _memory(bench: Bench, section: Section) -> None:
         found = child.wait_ready().hello
     finally:
         child.close()
+    passed, seconds, grown = _passed(bench)
     section.columns = ("flows/s",)
-    section.rows = {"recording": [[count / found["seconds"]]]}
+    section.rows = {
+        "recording": [[count / found["seconds"]]],
+        "through the proxy": [[passed / seconds]],
+    }
     section.checks = [
         Check("memory above the start", [found["grown"] / _MB], "MB", "<=", 120.0),
         Check("memory for each flow", [found["grown"] / count], "B", "<=", 500.0),
+        Check("through the proxy: above the start", [grown / _MB], "MB", "<=", 120.0),
+        Check("through the proxy: for each flow", [grown / passed], "B", "<=", 500.0),
     ]
-    section.notes.append(f"{count:,} flows with bodies of 1 kB")
+    section.notes.append(f"{count:,} flows with bodies of 1 kB; {passed:,} through the proxy")
+
+
+def _passed(bench: Bench) -> tuple[int, float, int]:
+    """Flows that passed, in how many seconds, and by how many bytes the proxy has grown since."""
+    passed, seconds = 0, 0.0
+    with bench.subjects(PLAIN) as subjects:
+        (subject,) = subjects.values()
+        assert subject.usage is not None
+        route = bench.route(subject, tls=False)
+        load.keep_alive(route, _CONNECTIONS, 1.0, subject.usage.cpu_s)  # all is imported
+        before = subject.usage.memory()
+        while passed < bench.plan.passed:
+            result = load.keep_alive(route, _CONNECTIONS, 1.0, subject.usage.cpu_s)
+            passed += result.requests
+            seconds += result.seconds
+        time.sleep(1.0)  # all is written
+        return passed, seconds, subject.usage.memory() - before
 
 
 def _read(bench: Bench, section: Section) -> None:

@@ -32,9 +32,14 @@ _LOOKING_S: Final = 0.1
 """A lock may be held for a moment by whoever looks whether it is held (`captures.recover`)."""
 
 _LOG_SIZE: Final = 16 * 2**20
+_SAFE: Final = "synchronous = NORMAL"
+"""What was written survives a crash of the machine: the disk is waited for now and then."""
+
+_QUICK: Final = "synchronous = OFF"
+"""What was written survives the end of the process, however it ends; for files that go with it."""
+
 _PRAGMAS: Final = (
     "journal_mode = WAL",
-    "synchronous = NORMAL",
     "wal_autocheckpoint = 2000",
     f"journal_size_limit = {_LOG_SIZE}",
     "secure_delete = FAST",
@@ -195,7 +200,7 @@ class CaptureFile:
         db = connect(self.path)
         try:
             schema.prepare(db, str(self.path))
-            for pragma in _PRAGMAS:
+            for pragma in (*_PRAGMAS, _QUICK if self.temporary else _SAFE):
                 db.execute(f"PRAGMA {pragma}").fetchall()
             with transaction(db):
                 db.execute("INSERT OR IGNORE INTO meta VALUES ('started', ?)", (time.time(),))
@@ -269,6 +274,7 @@ class CaptureFile:
                 note(db, ended=now, **({} if keep else {"discarded": now}))
             if keep:
                 self.readers.reset()
+                db.execute(f"PRAGMA {_SAFE}").fetchall()
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 db.execute("PRAGMA busy_timeout = 0").fetchall()
                 # one plain file, which can be read from a read-only disk too; unless others read

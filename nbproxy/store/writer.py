@@ -46,7 +46,8 @@ _TICK_S: Final = 1.0
 _BATCH: Final = 500
 _BATCH_BYTES: Final = 4 * 2**20
 _MANY: Final = 400
-"""So many entries are not kept waiting for more."""
+_MUCH: Final = 2 * 2**20
+"""So many entries, or bytes, are not kept waiting for more."""
 
 MAX_WAITING: Final = 1000
 CONGESTED_BYTES: Final = 8 * 2**20
@@ -55,6 +56,9 @@ CONGESTED_BYTES: Final = 8 * 2**20
 MAX_WAITING_BYTES: Final = 64 * 2**20
 MAX_UNWRITTEN: Final = 20_000
 """Entries that are kept while the disk refuses."""
+
+_LARGE: Final = 16 * 2**10
+"""Entries up to this size, in bytes, are counted, not weighed, when the thread is to be woken."""
 
 _IDLE_S: Final = 3.0
 """After so long with nothing to write the thread ends, until there is something."""
@@ -198,11 +202,14 @@ class Writer:
         return self._waiting.has(number)
 
     def _add(self, kind: str, what: Any, size: int = 0) -> None:
-        self._waiting.add(kind, what, size)
+        waiting = self._waiting
+        waiting.add(kind, what, size)
         if self._asleep:
             self._asleep = False
             self._wake.set()
-        elif len(self._queue) == _MANY:
+        elif len(self._queue) == _MANY or (
+            size > _LARGE and waiting.size_bytes > _MUCH and not self._urgent.is_set()
+        ):
             self._urgent.set()
         if self._thread is None:
             self._start()
@@ -363,10 +370,14 @@ class Writer:
             if not self._queue:
                 self._wake.wait(_TICK_S if self.file is not None else None)
             self._asleep = False
-            if 0 < len(self._queue) < _MANY:
+            if self._queue and not self._has_enough:
                 self._urgent.wait(_GATHER_S)
         self._wake.clear()
         self._urgent.clear()
+
+    @property
+    def _has_enough(self) -> bool:
+        return len(self._queue) >= _MANY or self._waiting.size_bytes > _MUCH
 
     def _turn(self) -> None:
         """Write what waits; look after the file."""
@@ -381,7 +392,7 @@ class Writer:
                     self._write()
                     self._idle_since = time.monotonic()
                     self._over()
-                    if len(self._queue) < _MANY and ending_at is None and not self._urgent.is_set():
+                    if not self._has_enough and ending_at is None and not self._urgent.is_set():
                         break
                 self._tidy()
         except FAULTS as error:

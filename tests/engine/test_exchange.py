@@ -7,7 +7,16 @@ import psutil
 import pytest
 
 from nbproxy.model.message import Response
-from tests.support.proxies import answering, last_flow, only_flow, request, response, wait_until
+from nbproxy.store import writer
+from tests.support.proxies import (
+    PATIENCE_S,
+    answering,
+    last_flow,
+    only_flow,
+    request,
+    response,
+    wait_until,
+)
 
 MB = 2**20
 
@@ -567,6 +576,26 @@ def test_100_mb_down_cost_little_memory_and_are_recorded(proxy, connect, make_or
     flow = only_flow(proxy)
     assert flow.response.body_size == 100 * MB
     assert flow.response.content == block * 100
+
+
+def test_a_large_body_does_not_wait_until_more_has_gathered(
+    proxy, connect, make_origin, monkeypatch
+):
+    monkeypatch.setattr(writer, "_GATHER_S", 10 * PATIENCE_S)
+    block = bytes(MB)
+
+    def serve(wire):
+        wire.message()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (40 * MB))
+        for _ in range(40):
+            wire.send(block)
+        wire.message()
+
+    wire = connect(proxy)
+    wire.ask(f"{make_origin(serve).url}/")
+    wire.head()
+    for _ in range(40):
+        assert wire.exactly(MB) == block
 
 
 def test_100_mb_up_cost_little_memory_and_are_recorded(proxy, connect, make_origin):

@@ -17,7 +17,7 @@ from nbproxy.errors import FormatError
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Request
 from nbproxy.store import chunks, writer
-from nbproxy.store.capture_file import take_lock
+from nbproxy.store.capture_file import CaptureFile, take_lock
 from nbproxy.store.session import Reader, Session
 from tests.store.flow_factory import answer, end, new_flow
 from tests.store.session_flows import same
@@ -424,6 +424,13 @@ def test_the_old_body_goes_when_a_flow_gets_another(session):
 
 
 # -- the file
+
+
+@pytest.mark.parametrize(("temporary", "waits"), [(True, 0), (False, 1)])
+def test_only_a_file_that_stays_waits_for_the_disk(tmp_path, temporary, waits):
+    file = CaptureFile(tmp_path / "a.nbproxy", temporary=temporary)
+    assert file.db.execute("PRAGMA synchronous").fetchall() == [(waits,)]
+    file.end()
 
 
 def test_the_file_is_private(session, tmp_path):

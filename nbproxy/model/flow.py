@@ -7,7 +7,7 @@ waits at each hook; handlers may change it there. Afterwards it is a record.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from nbproxy.model import url
 from nbproxy.model.connection import Client, Server
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from nbproxy.model.message import Request, Response
     from nbproxy.model.websocket import WebSocketData
+
+VIEW_PREFIX: Final = "_view_"
+"""What the names of attributes begin with that have what a script sees of an object."""
 
 _ids = itertools.count()
 

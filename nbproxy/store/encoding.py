@@ -13,7 +13,7 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nbproxy.model.flow import Error, HTTPFlow
+from nbproxy.model.flow import VIEW_PREFIX, Error, HTTPFlow
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Message, Request, Response
 from nbproxy.model.websocket import WebSocketData, WebSocketMessage
@@ -108,7 +108,6 @@ _OF_MESSAGE: Final = {
     *("_method", "_path", "scheme", "_host", "_port", "authority", "status_code", "_reason"),
     *("stream", "_decoded", "_replayed"),
 }
-_VIEW: Final = "_view_"
 _MAX_KNOWN: Final = 4096
 _flow_shapes: set[tuple[str, ...]] = set()
 _message_shapes: set[tuple[str, ...]] = set()
@@ -160,7 +159,7 @@ def _fields_as_json(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
 
 def _known(shape: tuple[str, ...], names: set[str], shapes: set[tuple[str, ...]]) -> bool:
     """Whether an object has no attributes but these; remembers the answer."""
-    if not all(name in names or name.startswith(_VIEW) for name in shape):
+    if not all(name in names or name.startswith(VIEW_PREFIX) for name in shape):
         return False
     if len(shapes) < _MAX_KNOWN:
         shapes.add(shape)

@@ -17,7 +17,7 @@ from itertools import islice
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
-from nbproxy.model.flow import HTTPFlow
+from nbproxy.model.flow import VIEW_PREFIX, HTTPFlow
 
 if TYPE_CHECKING:
     from array import array
@@ -152,6 +152,30 @@ def references(pairs: Sequence[tuple[Any, bool]]) -> list[int]:
     """How many references there are to the first of each pair."""
     return [getrefcount(item) for item, _ in pairs]
 
+
+def forget_views(flow: HTTPFlow) -> bool:
+    """Have a flow and its parts refer no more to what scripts saw of them, if nobody else does.
+
+    Such a view refers to its object, which refers to it: neither would go before a collection.
+
+    Returns:
+        Whether there was one.
+    """
+    found = False
+    for part in (flow.request, flow.response, flow.error, flow):  # whose views know the flow's
+        space = vars(part) if part is not None else {}
+        for name in [name for name in space if name.startswith(VIEW_PREFIX)]:
+            if _holders(space, name) <= _ONE_HOLDER:
+                del space[name]
+                found = True
+    return found
+
+
+def _holders(space: dict[str, Any], name: str) -> int:
+    return getrefcount(space[name])
+
+
+_ONE_HOLDER = _holders({"name": object()}, "name")
 
 UNREFERENCED = references([(object(), True)])[0]
 """What `references` says of objects to which nothing refers but their pair."""

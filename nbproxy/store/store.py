@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from nbproxy.filters.computed import computed
 from nbproxy.store.cursor import Cursor
-from nbproxy.store.keeping import UNREFERENCED, Lent, Limits, references, twin
+from nbproxy.store.keeping import UNREFERENCED, Lent, Limits, forget_views, references, twin
 from nbproxy.store.rows import read_rows
 from nbproxy.store.session import Session
 
@@ -258,7 +258,9 @@ class Store:
             if not self.limits.none:
                 self._prune([flow for flow, _ in stored])
             for pair, count in zip(gone, references(gone), strict=True):
-                if count > UNREFERENCED:
+                if count > UNREFERENCED and not (
+                    forget_views(pair[0]) and references([pair])[0] <= UNREFERENCED
+                ):
                     # changed while it was written? It is written again, once, when it goes
                     flow, number = pair[0], pair[0].id
                     self._lent.add(number, flow, self._dropped, as_stored=number in rewritten)

@@ -11,6 +11,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
+from nbproxy.model.flow import VIEW_PREFIX
 from nbproxy.scripts.eras import Era
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class View(Dated):
         slot = _slots.get((cls, era))
         if slot is None:
             plain = cls.plain
-            slot = f"_view_{plain.__module__}.{plain.__qualname__}_{era}"
+            slot = f"{VIEW_PREFIX}{plain.__module__}.{plain.__qualname__}_{era}"
             slot = _slots[cls, era] = sys.intern(slot)
         return slot
 

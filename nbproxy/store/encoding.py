@@ -299,7 +299,7 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
         flow.intercepted,
         flow._marked,  # noqa: SLF001 - the same as `marked`
         flow._comment,  # noqa: SLF001 - the same as `comment`
-        None if created == start else created,
+        None if created == start and type(created) is type(start) else created,
         asked.get("timestamp_end"),
         answered,
         ended,

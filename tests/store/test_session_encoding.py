@@ -101,6 +101,10 @@ class Mine(HTTPFlow):
     pass
 
 
+def same_moment(flow):
+    flow.request.timestamp_start, flow.timestamp_created = 0.0, False
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -121,6 +125,8 @@ class Mine(HTTPFlow):
         (lambda flow: setattr(flow.response, "status_code", 2**80), True),
         (lambda flow: setattr(flow.response, "status_code", None), True),
         (lambda flow: setattr(flow.request, "timestamp_start", 1), True),
+        (lambda flow: setattr(flow, "timestamp_created", True), True),
+        (same_moment, True),  # though False is 0.0
         (lambda flow: setattr(flow, "error", Error("\ud800")), True),
     ],
 )

@@ -29,7 +29,7 @@ _NOTED: Final = ("cell", "line", "function")
 
 _MORE: Final = (
     *("metadata", "websocket IS NOT NULL", "is_replay", "server_connection", "request_headers"),
-    "response_headers",
+    *("response_headers", "authority"),
 )
 _ALL: Final = ("id", "extra", *_PLAIN, *_MORE)
 SELECT: Final = f"SELECT {','.join(_ALL)} FROM flows WHERE id IN "  # noqa: S608 - our own names
@@ -66,7 +66,13 @@ def read(
     values["_destination"] = _each(destinations.__getitem__, odd, columns[SERVER])
     heads = _each(_head, odd, columns[_AT["request_headers"]])
     values["_authority"] = _each(
-        _authority, odd, heads, values["scheme"], values["host"], values["port"]
+        _authority,
+        odd,
+        heads,
+        values["scheme"],
+        values["host"],
+        values["port"],
+        columns[_AT["authority"]],
     )
     values["_request_type"] = [head and head[1] for head in heads]
     heads = _each(_head, odd, columns[_AT["response_headers"]])
@@ -116,7 +122,7 @@ def _destinations(addresses: Mapping[int, str | None]) -> dict[int | None, str |
 
 
 def _head(headers: str | bytes | None) -> tuple[str | None, str | None] | None:
-    """The Host field of a head, None unless there is exactly one, and its Content-Type field."""
+    """The Host field of a head and its Content-Type field; None where there is none."""
     if headers is None:
         return None
     if type(headers) is not str or not headers.isascii():
@@ -124,7 +130,9 @@ def _head(headers: str | bytes | None) -> tuple[str | None, str | None] | None:
     lines = f"\n{headers.lower()}"
     host = media_type = None
     at = lines.find("\nhost: ")
-    if at >= 0 and lines.find("\nhost: ", at + 1) < 0:
+    if at >= 0:
+        if lines.find("\nhost: ", at + 1) >= 0:
+            raise _Odd
         host = headers[at + 6 :].partition("\n")[0]
     at = lines.find("\ncontent-type: ")
     if at >= 0:
@@ -134,8 +142,14 @@ def _head(headers: str | bytes | None) -> tuple[str | None, str | None] | None:
     return host, media_type
 
 
-def _authority(head: tuple[str | None, str | None], scheme: str, host: str, port: int) -> str:
+def _authority(
+    head: tuple[str | None, str | None], scheme: str, host: str, port: int, authority: str
+) -> str:
     named = head[0]
-    if named is None or type(host) is not str or type(port) is not int:
+    if type(host) is not str or type(port) is not int:
         raise _Odd
-    return named_authority(scheme, host, port, named.encode())
+    if named is not None:
+        return named_authority(scheme, host, port, named.encode())
+    if type(authority) is not str:
+        raise _Odd
+    return named_authority(scheme, host, port, None, authority)

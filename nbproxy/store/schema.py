@@ -258,9 +258,13 @@ def _authority(flow: HTTPFlow) -> str:
 
 
 @lru_cache(maxsize=4096)
-def named_authority(scheme: str, host: str, port: int, named: bytes) -> str:
-    """What `pretty_url` has, by the Host field."""
-    request = Request("GET", scheme, host, port, "", headers=Headers([(b"host", named)]))
+def named_authority(
+    scheme: str, host: str, port: int, named: bytes | None, authority: str = ""
+) -> str:
+    """What `pretty_url` has, by the Host field, or, without one, by the authority of HTTP/2."""
+    fields = [] if named is None else [(b"host", named)]
+    request = Request("GET", scheme, host, port, "", headers=Headers(fields))
+    request.authority = authority
     return request.pretty_url[len(scheme) + 3 :]
 
 

@@ -13,7 +13,7 @@ import pytest
 from nbproxy.errors import FormatError
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Request
-from nbproxy.store import connections, encoding, session_schema
+from nbproxy.store import connections, decoding, encoding, session_schema
 from nbproxy.store.capture_file import take_lock
 from nbproxy.store.rows import read_rows
 from nbproxy.store.saved_file import is_capture
@@ -81,6 +81,24 @@ def test_columns(path, flows):
     some, values = reader.columns([ids[2], ids[0], 10**9])
     assert some == [ids[0], ids[2]]
     assert values["path"] == ["/0", "/2"]
+
+
+@pytest.mark.parametrize("authority", ["", "named.test", "named.test:8080", "[::1]:1", "a b"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("host", ["origin.test", "::1"])
+def test_columns_of_requests_without_host_need_no_flows(
+    tmp_path, monkeypatch, authority, scheme, host
+):
+    flow = done("*")
+    flow.request.headers.pop("host", None)
+    flow.request.scheme, flow.request.host = scheme, host
+    flow.request.headers.pop("host", None)
+    flow.request.authority = authority
+    write_capture(iter([flow]), tmp_path / "a.nbproxy")
+    reader = Reader(tmp_path / "a.nbproxy")
+    monkeypatch.setattr(decoding, "from_row", None)
+    _, values = reader.columns(None)
+    assert values == read_rows([flow])
 
 
 def test_a_column_that_is_new_is_read_off_the_flows(path, monkeypatch):

@@ -110,6 +110,7 @@ class Caller:
             noting.note(argument, before, handler.name)
         if failure is not None:
             self._failed(handler, failure, argument)
+            failure = None  # its traceback leads here, and to the flow
         if spent > self.slow_s > 0 and "slow" not in handler.hinted:
             self._hint_slow(handler, spent)
         if result is not None:
@@ -137,6 +138,7 @@ class Caller:
                 noting.note(argument, before, handler.name)
         if failure is not None:
             self._failed(handler, failure, argument)
+            failure = None  # its traceback leads here, and to the flow
         if task is not None and task.cancelling() > cancels:
             raise asyncio.CancelledError  # the handler swallowed it
         if result is not None:
@@ -162,6 +164,7 @@ class Caller:
         if not outcome:
             return  # skipped: its flow, or the proxy, had gone before it was its turn
         result, exc, spent = outcome
+        outcome.clear()  # it is in a frame to which a traceback leads
         handler.spent(spent)
         if exc is not None:
             self._failed(handler, exc, argument)
@@ -284,6 +287,7 @@ def _measure(
     except BaseException as exc:  # noqa: BLE001 - the fence of threads
         failure = exc
     outcome += (result, failure, perf_counter() - began)
+    failure = None  # its traceback leads here
 
 
 def _killed(flow: Any, before: object) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nbproxy import Response
+from nbproxy import Response, concurrent
 from tests.support.proxies import answering, response, wait_until
 from tests.support.websocket_peers import open_websocket, serve_websocket
 
@@ -22,6 +22,17 @@ SCRIPT = """
 def response(context, flow):
     context.seen = getattr(context, "seen", 0) + 1
     flow.response.headers["x-seen"] = [str(context.seen)]
+"""
+
+FAILING = """
+from libmproxy.script import concurrent
+
+def request(context, flow):
+    raise ValueError("no")
+
+@concurrent
+def response(context, flow):
+    raise ValueError("no")
 """
 
 
@@ -93,12 +104,54 @@ def noted(proxy, connect, make_origin):
     http(proxy, connect, make_origin)
 
 
-def scripted(proxy, connect, make_origin):
+def scripted(proxy, connect, make_origin, source=SCRIPT):
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "stamp.py"
-        script.write_text(SCRIPT)
+        script.write_text(source)
         proxy.load(script, era="0.11")
     https(proxy, connect, make_origin)
+
+
+def failing_script(proxy, connect, make_origin):
+    scripted(proxy, connect, make_origin, FAILING)
+
+
+def failed(proxy, connect, make_origin):
+    def fail(flow):
+        raise RuntimeError("no")
+
+    async def fail_later(flow):
+        raise RuntimeError("no")
+
+    @concurrent
+    def fail_elsewhere(flow):
+        raise RuntimeError("no")
+
+    for handler in (fail, fail_later, fail_elsewhere):
+        proxy.on("response")(handler)
+    http(proxy, connect, make_origin)
+
+
+def handled_elsewhere(proxy, connect, make_origin):
+    async def wait(flow):
+        await asyncio.sleep(0)
+        flow.response.headers["x-waited"] = "1"
+
+    proxy.on("request")(concurrent(lambda flow: flow.request.headers.pop("x-none", None)))
+    proxy.on("response")(wait)
+    https(proxy, connect, make_origin)
+
+
+def held(proxy, connect, make_origin):
+    origin = make_origin(answering(lambda message: response(message.target)))
+    proxy.intercept("~all")
+    with connect(proxy) as wire:
+        wire.ask(f"{origin.url}/")
+        wait_until(lambda: len(proxy.flows) and proxy.flows[0].intercepted, "a request held")
+        proxy.flows[0].resume()
+        wait_until(lambda: proxy.flows[0].response and proxy.flows[0].intercepted, "a response")
+        proxy.flows[0].resume()
+        wire.answer()
 
 
 def replayed(proxy, connect, make_origin):
@@ -112,7 +165,10 @@ def replayed(proxy, connect, make_origin):
     asyncio.run(again())
 
 
-KINDS = [http, https, trailers, large, refused, cut, killed, answered, noted, scripted, replayed]
+KINDS = [
+    *(http, https, trailers, large, refused, cut, killed, answered),
+    *(noted, scripted, failing_script, failed, handled_elsewhere, held, replayed),
+]
 
 
 class Watch:

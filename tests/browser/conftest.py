@@ -25,18 +25,25 @@ SOON_MS = 20_000
 expect.set_options(timeout=SOON_MS)
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    """A browser; not for longer than a module: while it is there, so is a running event loop."""
+@pytest.fixture(scope="session")
+def browser_path():
+    """Where a browser is."""
     path = find_browser()
     if path is None:
         message = "there is no Chromium; CHROMIUM=/path/to/it says where one is"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium(browser_path):
+    """A browser; not for longer than a module: while it is there, so is a running event loop."""
     with sync_playwright() as play:
         browser = play.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+            executable_path=browser_path,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
         )
         yield browser
         browser.close()

@@ -1,0 +1,21 @@
+"""The bench of the inspector works: a small round of it, whose figures mean nothing."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.bench.report import render
+from tests.bench.scenarios import QUICK, Bench
+
+
+@pytest.mark.usefixtures("browser_path")
+def test_the_inspector_is_measured():
+    with Bench(replace(QUICK, seconds=0.2, flows=2000), None) as bench:
+        section = bench.run("inspector")
+    assert list(section.rows) == ["no inspector", "an inspector in Chromium"]
+    assert all(value > 0 for row in section.rows.values() for values in row for value in values)
+    checks = {check.what: check for check in section.checks}
+    assert checks["batches of rows"].value > 0
+    assert checks["first rows"].value > 0
+    assert len(checks["scrolled anywhere"].values) == 8
+    assert "2,000 flows" in render(section)

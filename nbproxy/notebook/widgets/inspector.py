@@ -228,6 +228,9 @@ class Inspector(anywidget.AnyWidget):
         if self._watched:
             self._publish_static(update=True)
         self._pause()
+        _all.discard(self)
+        if all(each.proxy is not self._proxy for each in _all):
+            self._proxy.handlers.notes_changes = False
         with contextlib.suppress(Exception):  # the kernel may be on its way out
             self._tell({"kind": "stopped"})
         self._worker.close()

@@ -467,6 +467,18 @@ def test_closing_all(make, store):
     record(store)  # nobody is told any more
 
 
+def test_changes_are_noted_while_somebody_wants_to_know(make, proxy):
+    one, two = make(), make()
+    assert not proxy.handlers.notes_changes
+    for widget in (one, two):
+        begin(widget)
+    assert proxy.handlers.notes_changes
+    one.close()
+    assert proxy.handlers.notes_changes
+    two.close()
+    assert not proxy.handlers.notes_changes
+
+
 def test_messages_that_are_none(make):
     browser = begin(make())
     for message in (None, 5, [], {"kind": "ack"}, {"kind": "ack", "number": "1"}, {"kind": "x"}):

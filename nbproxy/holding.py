@@ -22,8 +22,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from nbproxy.addons.modifying import chosen_messages
-from nbproxy.addons.rules import Rule
+from nbproxy.addons.rules import Rule, chosen_messages
 from nbproxy.model.message import Response
 
 if TYPE_CHECKING:

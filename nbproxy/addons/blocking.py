@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from nbproxy.addons.rules import Rule, condition_of
+from nbproxy.addons.rules import Part, PartedRule, condition_of
 from nbproxy.filters import parse
 from nbproxy.model.message import Response
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from nbproxy.filters import Filter
     from nbproxy.model.flow import HTTPFlow
 
 HANG_UP: Final = 444
@@ -27,25 +26,14 @@ _SPEC = re.compile(r"([^\w\s~!(\"'])(.+)\1([0-9]{3})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class _Blocked:
-    filter: Filter | None
+class _Blocked(Part):
     status: int
 
 
-class Block(Rule):
+class Block(PartedRule[_Blocked]):
     """Answers requests with a status, or breaks their connection."""
 
     kind: ClassVar[str] = "block"
-
-    def __init__(
-        self,
-        filter: str | None,  # noqa: A002 - the public name
-        blocked: Sequence[_Blocked],
-        label: str,
-    ) -> None:
-        super().__init__(filter)
-        self._blocked = blocked
-        self._label = label
 
     @classmethod
     def of(cls, filter: str | None, status: int | None) -> Block:  # noqa: A002 - the public name
@@ -87,15 +75,11 @@ class Block(Rule):
         """See `Rule`."""
         return {"request": self._request}
 
-    def describe(self) -> str:
-        """See `Rule`."""
-        return self._label
-
     def _request(self, flow: HTTPFlow) -> None:
         if flow.response is not None:
             return
-        for each in self._blocked:
-            if each.filter is None or each.filter(flow):
+        for each in self._parts:
+            if each.fits(flow):
                 flow.metadata["blocked"] = each.status
                 self.hits += 1
                 if each.status == HANG_UP:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from nbproxy.addons.rules import Rule, Spec, compile_regex, condition_of, split_spec
+from nbproxy.addons.rules import Part, PartedRule, Spec, compile_regex, condition_of, split_spec
 from nbproxy.model import url as urls
 from nbproxy.model.masking import default_masker
 from nbproxy.model.message import Response
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from nbproxy.filters import Filter
     from nbproxy.model.flow import HTTPFlow
 
 _INDEX: Final = "index.html"
@@ -59,26 +58,15 @@ def prefix(text: str) -> re.Pattern[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Remote:
-    filter: Filter | None
+class _Remote(Part):
     url: re.Pattern[str]
     to: str | Callable[[re.Match[str]], str]
 
 
-class MapRemote(Rule):
+class MapRemote(PartedRule[_Remote]):
     """Sends requests elsewhere: what matches in the URL is replaced."""
 
     kind: ClassVar[str] = "map_remote"
-
-    def __init__(
-        self,
-        filter: str | None,  # noqa: A002 - the public name
-        remotes: Sequence[_Remote],
-        label: str,
-    ) -> None:
-        super().__init__(filter)
-        self._remotes = remotes
-        self._label = label
 
     @classmethod
     def of(
@@ -120,15 +108,11 @@ class MapRemote(Rule):
         """See `Rule`."""
         return {"request": self._request}
 
-    def describe(self) -> str:
-        """See `Rule`."""
-        return self._label
-
     def _request(self, flow: HTTPFlow) -> None:
         if flow.response is not None:
             return
-        for remote in self._remotes:
-            if remote.filter is None or remote.filter(flow):
+        for remote in self._parts:
+            if remote.fits(flow):
                 old = flow.request.pretty_url
                 new = remote.url.sub(remote.to, old)
                 if new != old:
@@ -161,27 +145,17 @@ def _check_template(pattern: re.Pattern[str], replacement: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Local:
-    filter: Filter | None
+class _Local(Part):
     url: re.Pattern[str]
     path: Path
 
 
-class MapLocal(Rule):
+class MapLocal(PartedRule[_Local]):
     """Answers requests with files. Only what is in the folder that was named is ever read."""
 
     kind: ClassVar[str] = "map_local"
 
-    def __init__(
-        self,
-        filter: str | None,  # noqa: A002 - the public name
-        places: Sequence[_Local],
-        label: str,
-    ) -> None:
-        super().__init__(filter)
-        self._places = places
-        self._label = label
-        self.missing = 0
+    missing = 0
 
     @classmethod
     def of(
@@ -228,10 +202,6 @@ class MapLocal(Rule):
         """See `Rule`."""
         return {"request": self._request}
 
-    def describe(self) -> str:
-        """See `Rule`."""
-        return self._label
-
     def outcome(self) -> str:
         """See `Rule`."""
         return super().outcome() + (f", {self.missing} not found" if self.missing else "")
@@ -241,9 +211,9 @@ class MapLocal(Rule):
             return
         url = flow.request.pretty_url
         meant = False
-        for place in self._places:
+        for place in self._parts:
             match = place.url.search(url)
-            if match is None or not (place.filter is None or place.filter(flow)):
+            if match is None or not place.fits(flow):
                 continue
             meant = True
             # a disk may be slow, and the loop has others to serve

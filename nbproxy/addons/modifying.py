@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from nbproxy.addons.rules import Rule, condition_of, split_spec
+from nbproxy.addons.rules import (
+    MESSAGES,
+    P,
+    Part,
+    PartedRule,
+    chosen_messages,
+    condition_of,
+    split_spec,
+)
 from nbproxy.filters import parse
 from nbproxy.filters.tree import And, Not, Or
 from nbproxy.model.headers import check_name, check_value
@@ -21,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeAlias
 
-    from nbproxy.filters import Filter
     from nbproxy.filters.tree import Node
     from nbproxy.model.flow import HTTPFlow
     from nbproxy.model.message import Message
@@ -29,22 +36,8 @@ if TYPE_CHECKING:
     Values: TypeAlias = Mapping[str, str | Iterable[str]]
     Replacement: TypeAlias = bytes | Callable[[re.Match[bytes]], bytes]
 
-MESSAGES: Final = ("request", "response")
-
 # filters that look into the response's body, or at how it ended, can tell only when it is there
 _OF_BODIES: Final = frozenset({"any", "b", "bs", "json", "size", "sizes", "dur"})
-
-
-def chosen_messages(on: str | Iterable[str]) -> tuple[str, ...]:
-    """Of `"request"`, `"response"` or several of them, those that are meant.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    given = (on,) if isinstance(on, str) else tuple(on)
-    if not given or not set(given) <= set(MESSAGES):
-        raise ValueError(f"on = {on!r}: it takes 'request', 'response', or both in a tuple")
-    return tuple(name for name in MESSAGES if name in given)
 
 
 def needs_body(node: Node) -> bool:
@@ -56,11 +49,51 @@ def needs_body(node: Node) -> bool:
     return node.operator in _OF_BODIES
 
 
+class _Modification(PartedRule[P]):
+    """What `modify_headers` and `modify_body` have in common: they look at messages.
+
+    Args:
+        filter: See `PartedRule`.
+        parts: See there; their `str` is what it says about itself.
+        on: At which messages it looks.
+
+    Raises:
+        ValueError: `on` names no messages, or the filter does not parse.
+    """
+
+    def __init__(
+        self,
+        filter: str | None,  # noqa: A002 - the public name
+        parts: Sequence[P],
+        on: str | Iterable[str],
+    ) -> None:
+        condition = f"{filter}: " if filter else ""
+        super().__init__(filter, parts, condition + ", ".join(map(str, parts)))
+        self._on = chosen_messages(on)
+
+    def hooks(self) -> Mapping[str, Callable[..., Any]]:
+        """See `Rule`."""
+        known = {"request": self._request, "response": self._response}
+        return {name: known[name] for name in self._on}
+
+    def _request(self, flow: HTTPFlow) -> None:
+        if flow.response is None:  # else it is answered already
+            self._change(flow, flow.request)
+
+    def _response(self, flow: HTTPFlow) -> None:
+        if flow.response is not None:
+            self._change(flow, flow.response)
+
+    def _change(self, flow: HTTPFlow, message: Message) -> None:
+        """Change a message of a flow."""
+        raise NotImplementedError
+
+
 # -- headers
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(Part):
     """What becomes of one header.
 
     Attributes:
@@ -68,10 +101,12 @@ class _Change:
         keep: Whether the values that are there stay.
     """
 
-    filter: Filter | None
     name: str
     values: tuple[str, ...] | Path
     keep: bool = False
+
+    def __str__(self) -> str:
+        return self.name
 
     def current(self) -> tuple[str, ...]:
         """The values now."""
@@ -81,20 +116,10 @@ class _Change:
         return (text,) if text else ()
 
 
-class ModifyHeaders(Rule):
+class ModifyHeaders(_Modification[_Change]):
     """Sets, adds and removes header fields."""
 
     kind: ClassVar[str] = "modify_headers"
-
-    def __init__(
-        self,
-        filter: str | None,  # noqa: A002 - the public name
-        changes: Sequence[_Change],
-        on: str | Iterable[str] = MESSAGES,
-    ) -> None:
-        super().__init__(filter)
-        self._changes = changes
-        self._on = chosen_messages(on)
 
     @classmethod
     def of(
@@ -146,27 +171,14 @@ class ModifyHeaders(Rule):
     def hooks(self) -> Mapping[str, Callable[..., Any]]:
         """See `Rule`."""
         conditions = [parse(self.filter)] if self.filter is not None else []
-        conditions += [change.filter for change in self._changes if change.filter is not None]
+        conditions += [change.filter for change in self._parts if change.filter is not None]
         late = any(needs_body(condition.tree) for condition in conditions)
         response = "response" if late else "responseheaders"
         known = {"request": ("request", self._request), "response": (response, self._response)}
         return dict(known[name] for name in self._on)
 
-    def describe(self) -> str:
-        """See `Rule`."""
-        condition = f"{self.filter}: " if self.filter else ""
-        return condition + ", ".join(change.name for change in self._changes)
-
-    def _request(self, flow: HTTPFlow) -> None:
-        if flow.response is None:  # else it is answered already
-            self._change(flow, flow.request)
-
-    def _response(self, flow: HTTPFlow) -> None:
-        if flow.response is not None:
-            self._change(flow, flow.response)
-
     def _change(self, flow: HTTPFlow, message: Message) -> None:
-        chosen = [c for c in self._changes if c.filter is None or c.filter(flow)]
+        chosen = [change for change in self._parts if change.fits(flow)]
         coming = [(change, change.current()) for change in chosen]  # a file may be missing
         before = message.headers.fields
         for change in chosen:
@@ -207,10 +219,12 @@ def _check(changes: Iterable[_Change]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Substitution:
-    filter: Filter | None
+class _Substitution(Part):
     pattern: re.Pattern[bytes]
     replacement: Replacement | Path
+
+    def __str__(self) -> str:
+        return self.pattern.pattern.decode("utf-8", "replace")
 
     def apply(self, content: bytes) -> bytes:
         """The content with everything replaced."""
@@ -221,20 +235,10 @@ class _Substitution:
         return self.pattern.sub(replacement, content)
 
 
-class ModifyBody(Rule):
+class ModifyBody(_Modification[_Substitution]):
     """Replaces what matches in bodies, decoded; streamed ones have passed by then."""
 
     kind: ClassVar[str] = "modify_body"
-
-    def __init__(
-        self,
-        filter: str | None,  # noqa: A002 - the public name
-        substitutions: Sequence[_Substitution],
-        on: str | Iterable[str] = MESSAGES,
-    ) -> None:
-        super().__init__(filter)
-        self._substitutions = substitutions
-        self._on = chosen_messages(on)
 
     @classmethod
     def of(
@@ -278,25 +282,6 @@ class ModifyBody(Rule):
             _try(each)
         return cls(read[0].filter if len(read) == 1 else None, substitutions, on)
 
-    def hooks(self) -> Mapping[str, Callable[..., Any]]:
-        """See `Rule`."""
-        known = {"request": self._request, "response": self._response}
-        return {name: known[name] for name in self._on}
-
-    def describe(self) -> str:
-        """See `Rule`."""
-        condition = f"{self.filter}: " if self.filter else ""
-        patterns = (s.pattern.pattern.decode("utf-8", "replace") for s in self._substitutions)
-        return condition + ", ".join(patterns)
-
-    def _request(self, flow: HTTPFlow) -> None:
-        if flow.response is None:  # else it is answered already
-            self._change(flow, flow.request)
-
-    def _response(self, flow: HTTPFlow) -> None:
-        if flow.response is not None:
-            self._change(flow, flow.response)
-
     def _change(self, flow: HTTPFlow, message: Message) -> None:
         if message.stream:
             return
@@ -307,8 +292,8 @@ class ModifyBody(Rule):
         if before is None:
             return
         content = before
-        for each in self._substitutions:
-            if each.filter is None or each.filter(flow):
+        for each in self._parts:
+            if each.fits(flow):
                 content = each.apply(content)
         if content != before:
             message.content = content

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 
 from nbproxy.filters import parse
 from nbproxy.handlers.cells import origin_of
@@ -21,7 +22,7 @@ from nbproxy.hooks import HOOKS
 from nbproxy.model.escape import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from nbproxy.handlers.cells import Cell
     from nbproxy.handlers.handler import Handler
     from nbproxy.handlers.registry import Registry
+    from nbproxy.model.flow import HTTPFlow
+
+MESSAGES: Final = ("request", "response")
 
 _SHOWN = 80  # characters of what a rule says about itself
 
@@ -173,6 +177,60 @@ def _named(method: Callable[..., Any], name: str) -> Callable[..., Any]:
         handle = handle_sync
     handle.__name__ = handle.__qualname__ = name
     return handle
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the orders that a rule is made of.
+
+    Attributes:
+        filter: For which of the rule's flows it is; None for all of them.
+    """
+
+    filter: Filter | None
+
+    def fits(self, flow: HTTPFlow) -> bool:
+        """Whether it is for this flow."""
+        return self.filter is None or self.filter(flow)
+
+
+P = TypeVar("P", bound=Part)
+
+
+class PartedRule(Rule, Generic[P]):
+    """A rule made of arguments or of patterns: what it does is in its parts.
+
+    Args:
+        filter: See `Rule`; None if each part has its own.
+        parts: What it is made of, in order.
+        label: What it does, for people; no secrets.
+    """
+
+    def __init__(
+        self,
+        filter: str | None,  # noqa: A002 - the public name
+        parts: Sequence[P],
+        label: str,
+    ) -> None:
+        super().__init__(filter)
+        self._parts = parts
+        self._label = label
+
+    def describe(self) -> str:
+        """See `Rule`."""
+        return self._label
+
+
+def chosen_messages(on: str | Iterable[str]) -> tuple[str, ...]:
+    """Of `"request"`, `"response"` or several of them, those that are meant.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    given = (on,) if isinstance(on, str) else tuple(on)
+    if not given or not set(given) <= set(MESSAGES):
+        raise ValueError(f"on = {on!r}: it takes 'request', 'response', or both in a tuple")
+    return tuple(name for name in MESSAGES if name in given)
 
 
 class Spec(NamedTuple):

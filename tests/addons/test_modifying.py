@@ -7,7 +7,7 @@ import re
 import pytest
 
 from nbproxy import Response
-from nbproxy.addons.modifying import ModifyBody, ModifyHeaders, chosen_messages, needs_body
+from nbproxy.addons.modifying import ModifyBody, ModifyHeaders, needs_body
 from nbproxy.filters import parse
 from tests.support.clients import through
 from tests.support.proxies import answering, response
@@ -185,11 +185,6 @@ def test_values_are_not_shown(proxy):
 )
 def test_which_filters_wait_for_the_body(expression, expected):
     assert needs_body(parse(expression).tree) is expected
-
-
-def test_which_messages_are_meant():
-    assert chosen_messages("request") == ("request",)
-    assert chosen_messages(["response", "request"]) == ("request", "response")
 
 
 # -- bodies

@@ -6,7 +6,7 @@ import contextvars
 
 import pytest
 
-from nbproxy.addons.rules import Rule, Spec, compile_regex, split_spec
+from nbproxy.addons.rules import Rule, Spec, chosen_messages, compile_regex, split_spec
 from nbproxy.errors import FilterError
 from nbproxy.handlers.cells import Cell
 from nbproxy.handlers.registry import Registry
@@ -215,6 +215,11 @@ def test_it_can_tell_the_user_something_once_it_is_off_too(registry, capsys):
     rule.off()
     rule.say("look here")
     assert capsys.readouterr().err == "nbproxy: count (request, count): look here\n"
+
+
+def test_which_messages_are_meant():
+    assert chosen_messages("request") == ("request",)
+    assert chosen_messages(["response", "request"]) == ("request", "response")
 
 
 # -- patterns

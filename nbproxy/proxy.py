@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from nbproxy.controls import Controls
-from nbproxy.datasets.methods import to_parquet
 from nbproxy.engine.engine import Engine
 from nbproxy.engine.listener import is_loopback
 from nbproxy.engine.runner import LoopRunner, RunningRunner, ThreadRunner, wait
@@ -76,6 +75,13 @@ def _save(*args: Any, **kwargs: Any) -> int:
     from nbproxy.saved import save  # noqa: PLC0415 - with all formats, and seldom needed
 
     return save(*args, **kwargs)
+
+
+def _export(*args: Any, **kwargs: Any) -> int:
+    """What `Flows.to_parquet` calls."""
+    from nbproxy.datasets.writing import write  # noqa: PLC0415 - pandas and pyarrow are slow
+
+    return write(*args, **kwargs)
 
 
 def _run_script(
@@ -138,10 +144,10 @@ def _progress(starts: Sequence[int], what: str) -> Iterable[int]:
 
 Store.progress = staticmethod(_progress)
 Flows.saver = staticmethod(_save)
+Flows.exporter = staticmethod(_export)
 Flows.framed = staticmethod(_framed)
 Flows.runner = staticmethod(_run_on_flows)
 Flows.replayer = staticmethod(_replay_flows)
-Flows.to_parquet = to_parquet  # type: ignore[attr-defined] # the store knows no datasets
 HTTPFlow.runner = staticmethod(_run_on_one)
 HTTPFlow.replayer = staticmethod(_replay_one)
 

@@ -5,7 +5,6 @@
 | `layout` | how a Parquet dataset of flows lies on disk: columns, folders, versions |
 | `places` | folders for it, here or wherever fsspec reaches |
 | `writing` | `flows.to_parquet(...)`, with constant memory |
-| `methods` | its signature, without pandas |
 | `parts` | which files are meant, and how they are cut into parts |
 | `reading` | the rows, and the flows, of one part |
 

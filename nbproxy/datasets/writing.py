@@ -63,7 +63,7 @@ def write(
     append: bool = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> int:
-    """What `Flows.to_parquet` does; see there."""
+    """What `Flows.to_parquet` does; see `nbproxy.store.errands`."""
     names = checked_partition(partition)
     if compression not in COMPRESSIONS:
         raise ValueError(f"compression={compression!r}: it takes {', '.join(COMPRESSIONS)}")

@@ -13,21 +13,20 @@ import weakref
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, overload
 
 from nbproxy.analysis import Analysis
 from nbproxy.filters import parse
 from nbproxy.filters.filter import Filter
+from nbproxy.store.errands import Errands
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from typing import TypeAlias
 
     import pandas as pd
 
     from nbproxy.model.flow import HTTPFlow
-    from nbproxy.store.changes import Changed
     from nbproxy.store.store import Store
 
     Predicate: TypeAlias = Callable[[HTTPFlow], Any]
@@ -41,7 +40,7 @@ _MANY: Final = 2000
 _CHUNK: Final = 256
 
 
-class Flows(Analysis, Sequence["HTTPFlow"]):
+class Flows(Analysis, Errands, Sequence["HTTPFlow"]):
     """A live view of a store's flows, in the order of their ids.
 
     Positions count from 0 at the oldest flow that is here, negative ones from the newest; `by_id`
@@ -60,17 +59,8 @@ class Flows(Analysis, Sequence["HTTPFlow"]):
         expression: The filter as it was given, "" for none, the function's name for a function.
     """
 
-    saver: ClassVar[Callable[..., int] | None] = None
-    """What `save` calls. `nbproxy.saved` sets it: the store knows no files."""
-
     framed: ClassVar[Callable[..., object] | None] = None
     """Told of each store of which a frame is given out. `nbproxy.proxy` sets it: for `df.flow`."""
-
-    runner: ClassVar[Callable[..., Changed] | None] = None
-    """What `run` calls. `nbproxy.proxy` sets it: the store knows no scripts."""
-
-    replayer: ClassVar[Callable[..., Any] | None] = None
-    """What `replay` calls. `nbproxy.proxy` sets it: the store sends nothing."""
 
     def __init__(
         self,
@@ -263,128 +253,6 @@ class Flows(Analysis, Sequence["HTTPFlow"]):
     def of(self, ids: Iterable[int]) -> Flows:
         """The flows with these ids, in this order; they stay the same, as those of a slice."""
         return _Kept(self.store, array("q", ids), self.expression)
-
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        format: str | None = None,  # noqa: A002 - the word for it
-        *,
-        secrets: Literal["keep", "mask"] = "keep",
-    ) -> int:
-        """Write these flows to a file, as `nbproxy.saved.save` describes it.
-
-        Args:
-            path: Where; `.mitm`, `.har` or `.curl.sh` at its end say the format.
-            format: "mitm", "har" or "curl", whatever the name.
-            secrets: "mask" replaces credentials, cookies and tokens in a HAR.
-
-        Returns:
-            How many flows were written.
-
-        Raises:
-            ValueError: The format is not known.
-            OSError: The file cannot be written.
-        """
-        if self.saver is None:
-            raise RuntimeError("nothing has said how flows are saved: import nbproxy.saved")
-        return self.saver(self, path, format, secrets=secrets)
-
-    def run(self, script: Any, *, era: str | float | None = None) -> Changed:
-        """Run a script over these flows, in the order of events its era had for stored ones.
-
-        It is executed anew and gets `done` at the end. These flows stay as they are.
-
-        Args:
-            script: A path with arguments ("script.py --all x"), or an addon object.
-            era: The release it was written for, such as "0.11"; by default it is recognised.
-
-        Returns:
-            New flows, with `df`, `filter`, `save`; `changes()` says what is different in them.
-
-        Raises:
-            ScriptError: It cannot be loaded; the cause is what it raised.
-            ValueError: There is no such era.
-
-        Example:
-            >>> done = nbproxy.open("in.mitm").run("strip.py Cookie")  # doctest: +SKIP
-            >>> done.changes().groupby("field").size()  # doctest: +SKIP
-        """
-        if self.runner is None:
-            raise RuntimeError("nothing has said how scripts are run: import nbproxy.proxy")
-        __tracebackhide__ = True
-        return self.runner(self, script, era=era)
-
-    async def replay(
-        self,
-        vary: Mapping[str, Any] | None = None,
-        *,
-        concurrency: int = 5,
-        together: bool = False,
-        **changes: Any,
-    ) -> pd.DataFrame:
-        """Send these requests again, each once, or once for every variation.
-
-        All that is sent goes through the handlers and is recorded; see `HTTPFlow.replay`. A line
-        on standard error says how far it is. When it is cancelled, what is under way ends.
-
-        Args:
-            vary: Names to the values to try: a field of the query, of a form or of a JSON body, or
-                a header, where the request has one of that name (else it becomes a field of the
-                query); `$.user.id` for a place in a JSON body; or "url" or "method". With "params",
-                "headers", "json" or "data" as name, a mapping of names there.
-            concurrency: How many are under way at a time.
-            together: Try the first values of all names, then the second ones, and so on, instead
-                of every combination.
-            **changes: What to change in all of them, as `HTTPFlow.replay` takes it.
-
-        Returns:
-            A DataFrame, a row for each try in order: the values tried (and `original`, the id, if
-            there are several flows), then `id` of the new flow, `status`, `duration` (seconds),
-            `bytes` (of the response's body) and `error`.
-
-        Raises:
-            ValueError: Something cannot be sent so; then nothing was.
-            RuntimeError: No proxy is running that could send it.
-
-        Example:
-            >>> await flows[-1:].replay(vary={"page": range(50)})  # doctest: +SKIP
-        """
-        work = self._replay(vary, changes, concurrency, together=together, sync=False)
-        frame: pd.DataFrame = await work
-        return frame
-
-    def replay_sync(
-        self,
-        vary: Mapping[str, Any] | None = None,
-        *,
-        concurrency: int = 5,
-        together: bool = False,
-        **changes: Any,
-    ) -> pd.DataFrame:
-        """The same as `replay`, for code that cannot await. An interrupt ends it.
-
-        Raises:
-            ValueError: Something cannot be sent so; then nothing was.
-            RuntimeError: No proxy is running that could send it; or this was called by a handler
-                or a coroutine on the proxy's own loop.
-        """
-        frame: pd.DataFrame = self._replay(vary, changes, concurrency, together=together, sync=True)
-        return frame
-
-    def _replay(
-        self,
-        vary: Mapping[str, Any] | None,
-        changes: dict[str, Any],
-        concurrency: int,
-        *,
-        together: bool,
-        sync: bool,
-    ) -> Any:
-        if self.replayer is None:
-            raise RuntimeError("nothing has said how requests are sent: import nbproxy.proxy")
-        return self.replayer(
-            self, vary, changes, concurrency=concurrency, together=together, sync=sync
-        )
 
     def clear(self) -> None:
         """Forget these flows: all of the store's, or those that match."""

@@ -12,8 +12,6 @@ Attributes and methods of `Proxy` may be used from any thread but where it says 
 from __future__ import annotations
 
 import asyncio
-import threading
-import weakref
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -22,12 +20,13 @@ from nbproxy.controls import Controls
 from nbproxy.engine.engine import Engine
 from nbproxy.engine.listener import is_loopback
 from nbproxy.engine.runner import LoopRunner, RunningRunner, ThreadRunner, wait
-from nbproxy.errors import ConfigError, ScriptError
+from nbproxy.errors import ConfigError
 from nbproxy.handlers.registry import Registry
 from nbproxy.holding import Intercepts
 from nbproxy.model import url
-from nbproxy.model.flow import HTTPFlow
 from nbproxy.options import Options
+from nbproxy.owners import enlist, serve
+from nbproxy.scripting import Scripting
 from nbproxy.store.keeping import Limits
 from nbproxy.store.store import Store
 from nbproxy.store.troubles import warn
@@ -35,7 +34,7 @@ from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -46,11 +45,8 @@ if TYPE_CHECKING:
     from nbproxy.certs.ca import CertificateAuthority
     from nbproxy.certs.service import TLSService
     from nbproxy.engine.door import Door
-    from nbproxy.scripts.log import Log
-    from nbproxy.scripts.manager import Scripts
-    from nbproxy.scripts.script import Script
+    from nbproxy.model.flow import HTTPFlow
     from nbproxy.store.captures import Captures
-    from nbproxy.store.changes import Changed
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -70,92 +66,7 @@ def set_default_runner(factory: Callable[[], LoopRunner] | None) -> None:
     _default_runner = factory
 
 
-def _save(*args: Any, **kwargs: Any) -> int:
-    """What `Flows.save` calls; the store itself knows no files."""
-    from nbproxy.saved import save  # noqa: PLC0415 - with all formats, and seldom needed
-
-    return save(*args, **kwargs)
-
-
-def _export(*args: Any, **kwargs: Any) -> int:
-    """What `Flows.to_parquet` calls."""
-    from nbproxy.datasets.writing import write  # noqa: PLC0415 - pandas and pyarrow are slow
-
-    return write(*args, **kwargs)
-
-
-def _run_script(
-    flows: Iterable[HTTPFlow], owner: Proxy | None, script: Any, era: str | float | None
-) -> Changed:
-    """Run a script over flows: by the proxy that recorded them, else by one just for that."""
-    from nbproxy.offline import run  # noqa: PLC0415 - with all that scripts need
-
-    if owner is not None:
-        return run(flows, script, owner.scripts, era=era)
-    proxy = Proxy(loop="thread")  # never started
-    try:
-        return run(flows, script, proxy.scripts, era=era)
-    finally:
-        proxy.close()
-
-
-def _run_on_flows(flows: Flows, script: Any, *, era: str | float | None = None) -> Changed:
-    """What `Flows.run` calls."""
-    return _run_script(flows, _by_store.get(id(flows.store)), script, era)
-
-
-def _owner_of(flow: HTTPFlow) -> Proxy | None:
-    """The proxy that recorded a flow."""
-    return next((proxy for proxy in list(_by_store.values()) if flow in proxy.store), None)
-
-
-def _run_on_one(flow: HTTPFlow, script: Any, *, era: str | float | None = None) -> HTTPFlow:
-    """What `HTTPFlow.run` calls."""
-    return _run_script([flow], _owner_of(flow), script, era)[0]
-
-
-def _replay_one(flow: HTTPFlow, changes: dict[str, Any], *, sync: bool) -> Any:
-    """What `HTTPFlow.replay` calls."""
-    from nbproxy.replaying import replay_flow  # noqa: PLC0415 - seldom needed
-
-    return replay_flow(flow, _owner_of(flow), changes, sync=sync)
-
-
-def _replay_flows(flows: Flows, *args: Any, **kwargs: Any) -> Any:
-    """What `Flows.replay` calls."""
-    from nbproxy.replaying import replay_flows  # noqa: PLC0415 - as above
-
-    return replay_flows(flows, _by_store.get(id(flows.store)), *args, **kwargs)
-
-
-def _framed(store: Store) -> None:
-    """What `Flows.framed` calls: from now on frames have `df.flow`."""
-    from nbproxy.accessor import remember  # noqa: PLC0415 - with pandas, slow to import
-
-    remember(store, keep=id(store) not in _by_store)
-
-
-def _progress(starts: Sequence[int], what: str) -> Iterable[int]:
-    """What `Store.progress` calls."""
-    from nbproxy.scripts.progress import progress  # noqa: PLC0415 - seldom needed
-
-    return progress(starts, what)
-
-
-Store.progress = staticmethod(_progress)
-Flows.saver = staticmethod(_save)
-Flows.exporter = staticmethod(_export)
-Flows.framed = staticmethod(_framed)
-Flows.runner = staticmethod(_run_on_flows)
-Flows.replayer = staticmethod(_replay_flows)
-HTTPFlow.runner = staticmethod(_run_on_one)
-HTTPFlow.replayer = staticmethod(_replay_one)
-
-# by the id of the store: a proxy keeps its store, so none is given twice
-_by_store: weakref.WeakValueDictionary[int, Proxy] = weakref.WeakValueDictionary()
-
-
-class Proxy(Controls):
+class Proxy(Controls, Scripting):
     """An intercepting HTTP(S) proxy.
 
     Args:
@@ -201,7 +112,7 @@ class Proxy(Controls):
         self._is_kept = capture is not None  # and stays so: a user's file is never removed
         self.store.dtype_backend = self.options.dtype_backend
         self.flows = Flows(self.store)
-        _by_store[id(self.store)] = self
+        enlist(self)
         self.handlers = Registry(
             hint_slow_s=self.options.hint_slow_handlers,
             concurrent_limit=self.options.concurrent_limit,
@@ -597,102 +508,9 @@ class Proxy(Controls):
         chosen = self.flows[-PREVIEWED:] if flows is None else flows
         return preview(handler, chosen, self.handlers, hook=hook)
 
-    # -- scripts
-
-    @cached_property
-    def scripts(self) -> Scripts:
-        """The scripts that are loaded: a table, and `scripts.options`, `scripts.commands`."""
-        from nbproxy.scripts.manager import Scripts  # noqa: PLC0415 - many proxies have none
-
-        return Scripts(_ScriptHost(self))
-
-    @property
-    def log(self) -> Log:
-        """What scripts say, and what fails in them."""
-        return self.scripts.log
-
-    def load(self, script: Any, *, era: str | float | None = None) -> Script:
-        """Load a script or an addon object. See `Scripts.load`.
-
-        Example:
-            `proxy.load("arguments.py html faketml")`, `proxy.load("old.py", era="0.11")`
-        """
-        __tracebackhide__ = True  # IPython then shows the user's line, not ours
-        cell = self.handlers.cells.current_cell() if self.handlers.cells is not None else None
-        try:
-            return self.scripts.load(script, era=era, key=cell.key if cell is not None else None)
-        except (ScriptError, ValueError) as error:
-            raise error.with_traceback(None) from error.__cause__
-
-    def unload(self, *what: object) -> int:
-        """Take scripts out; all if nothing is named. See `Scripts.unload`."""
-        return self.scripts.unload(*what)
-
     def __repr__(self) -> str:
         where = f"listening on {self.url}" if self.running else "stopped"
         return f"<Proxy {where}, {len(self.store)} flows>"
 
 
-class _ScriptHost:
-    """What scripts need of a proxy: `nbproxy.scripts.host.Host`."""
-
-    def __init__(self, proxy: Proxy) -> None:
-        self._proxy = proxy
-        self.handlers = proxy.handlers
-        self.options = proxy.options
-        self.flows = proxy.flows
-
-    @property
-    def running(self) -> bool:
-        return self._proxy.running
-
-    def add_flow(self, flow: HTTPFlow) -> None:
-        if flow not in self._proxy.store:
-            self._proxy.store.opened(flow)
-
-    def remove_flow(self, flow: HTTPFlow) -> None:
-        self._proxy.store.remove([flow.id])
-
-    async def replay(self, flow: HTTPFlow, *, hooks: bool) -> None:
-        from nbproxy.engine.replay import replay  # noqa: PLC0415 - seldom needed
-
-        engine = self._proxy._engine  # noqa: SLF001 - its other half
-        if engine is not None:
-            await replay(engine.core, flow, hooks=hooks)
-
-    def submit(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        runner = self._proxy.runner
-        if runner is None or not self._proxy.running:
-            coroutine.close()
-            return None
-        return runner.submit(coroutine)
-
-    def call(self, function: Callable[..., Any], *args: Any) -> None:
-        runner = self._proxy.runner
-        if runner is None:
-            function(*args)
-        else:
-            runner.call(function, *args)
-
-    def on_loop(self) -> bool:
-        runner = self._proxy.runner
-        return runner is not None and runner.owns_current_thread()
-
-    def shutdown(self) -> None:
-        # not from here: this is a handler, and the end waits for handlers
-        threading.Thread(target=self._proxy.stop, name="nbproxy-shutdown", daemon=True).start()
-
-    def frame(self, rows: list[dict[str, Any]]) -> Any:
-        from nbproxy.store.frame import frame_of_log  # noqa: PLC0415 - pandas is slow to import
-
-        return frame_of_log(rows)
-
-    def certificate(self, der: bytes) -> Mapping[str, Any]:
-        from nbproxy.certs.certificate import Certificate  # noqa: PLC0415 - slow to import
-
-        found = Certificate(der)
-        names = "cn organization altnames issuer subject notbefore notafter serial keyinfo"
-        return {
-            **{name: getattr(found, name) for name in names.split()},
-            "has_expired": found.has_expired,
-        }
+serve(lambda: Proxy(loop="thread"))

@@ -59,9 +59,14 @@ MAY_IMPORT = {
     "cassettes": DATA | {"engine", "handlers", "store", "addons", "saved"},
     "replaying": DATA | {"engine", "filters", "formats", "store", "addons", "scripts"},
     "controls": DATA | {"engine", "handlers", "addons", "holding", "cassettes"},
+    "scripting": DATA | {"certs", "engine", "handlers", "scripts", "store"},
+    # Ties flows to all that is done with them.
+    "owners": DATA
+    | {"engine", "store", "scripts"}
+    | {"accessor", "datasets", "offline", "replaying", "saved"},
     "proxy": MIDDLE
-    | {"controls", "holding", "replaying"}
-    | {"scripts", "addons", "saved", "offline", "accessor", "datasets"},
+    | {"controls", "holding", "owners", "scripting"}
+    | {"scripts", "addons", "saved", "offline"},
     "_current": DATA | {"proxy"},  # the notebook's own proxy, for the module-level functions
     "browser": DATA | {"_current", "proxy", "engine", "capture"},
     "why": DATA | {"_current", "proxy", "store", "capture"},

@@ -212,9 +212,9 @@ class HTTPFlow(Flow):
 
     type = "http"
     runner: ClassVar[Callable[..., HTTPFlow] | None] = None
-    """What `run` calls. `nbproxy.proxy` sets it: the model knows no scripts."""
+    """What `run` calls. `nbproxy.owners` sets it: the model knows no scripts."""
     replayer: ClassVar[Callable[..., Any] | None] = None
-    """What `replay` calls. `nbproxy.proxy` sets it: the model sends nothing."""
+    """What `replay` calls. `nbproxy.owners` sets it: the model sends nothing."""
     response: Response | None = None
     websocket: WebSocketData | None = None
 

@@ -1,4 +1,4 @@
-"""What scripts need of the proxy that they run in; `proxy.py` hands it in."""
+"""What scripts need of the proxy that they run in; `scripting.py` hands it in."""
 
 from __future__ import annotations
 

@@ -21,16 +21,16 @@ class Errands:
     """The methods of `Flows` for that; a part of it, not to be made alone."""
 
     saver: ClassVar[Callable[..., int] | None] = None
-    """What `save` calls. `nbproxy.saved` sets it: the store knows no files."""
+    """What `save` calls. `nbproxy.saved` or `nbproxy.owners` sets it: the store knows no files."""
 
     exporter: ClassVar[Callable[..., int] | None] = None
-    """What `to_parquet` calls. `nbproxy.proxy` sets it: the store knows no datasets."""
+    """What `to_parquet` calls. `nbproxy.owners` sets it: the store knows no datasets."""
 
     runner: ClassVar[Callable[..., Changed] | None] = None
-    """What `run` calls. `nbproxy.proxy` sets it: the store knows no scripts."""
+    """What `run` calls. `nbproxy.owners` sets it: the store knows no scripts."""
 
     replayer: ClassVar[Callable[..., Any] | None] = None
-    """What `replay` calls. `nbproxy.proxy` sets it: the store sends nothing."""
+    """What `replay` calls. `nbproxy.owners` sets it: the store sends nothing."""
 
     def save(
         self,

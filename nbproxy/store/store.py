@@ -93,7 +93,7 @@ class Store:
     """
 
     progress: ClassVar[Callable[..., Iterable[int]] | None] = None
-    """Shows how far a long run over all flows has come. `nbproxy.proxy` sets it."""
+    """Shows how far a long run over all flows has come. `nbproxy.owners` sets it."""
 
     def __init__(
         self,

@@ -60,7 +60,7 @@ class Flows(Analysis, Errands, Sequence["HTTPFlow"]):
     """
 
     framed: ClassVar[Callable[..., object] | None] = None
-    """Told of each store of which a frame is given out. `nbproxy.proxy` sets it: for `df.flow`."""
+    """Told of each store of which a frame is given out. `nbproxy.owners` sets it: for `df.flow`."""
 
     def __init__(
         self,

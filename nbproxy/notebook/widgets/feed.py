@@ -445,7 +445,6 @@ class Feed:
         if not number or number < first - 1:
             self._dirty = bytearray(_MARKED * len(self._dirty))
             self._unsent = bytearray(_MARKED * len(self._unsent))
-            self._sent_any = False
         else:
             for sent, slots, answered in self._unheard:
                 if sent > number:
@@ -454,6 +453,7 @@ class Feed:
                     for slot in answered:
                         self._unsent[slot] = 1
         self._unheard.clear()
+        self._sent_any = False  # that all was forgotten is news, too, and has no rows
         self.pace.note_heard(self.pace.sent)
 
 

@@ -56,11 +56,12 @@ def test_what_is_scrolled_to_comes_before_the_rest(lab, new_page, capsys):
     notebook = lab.open(new_page(), SETUP, FILL.format(count=COUNT), SHOW)
     notebook.run(0)
     notebook.run(1)
-    missed, took, progress = notebook.page.evaluate(EARLY, 2)
+    took, progress = notebook.page.evaluate(EARLY, 2)
     with capsys.disabled():
         print(f"\nscrolled to rows that had not come: there after {took:.0f} ms, {progress}")
-    assert missed
-    assert "rows to come" in progress
+    left = re.search(r"([\d,]+) rows to come", progress)
+    assert left
+    assert int(left[1].replace(",", "")) > 0.4 * COUNT  # these come from the end, one after another
     notebook.shutdown()
 
 

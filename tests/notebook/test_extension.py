@@ -16,9 +16,13 @@ GET = (
     "requests.get({url!r}, proxies=nbproxy.proxies, verify=nbproxy.ca_file, timeout=20).status_code"
 )
 LEFTOVERS = """
-import threading, gc, asyncio, psutil, os
+import threading, gc, asyncio, psutil, os, time
 ip = get_ipython()
-print([t.name for t in threading.enumerate() if t.name.startswith("nbproxy")])
+ours = lambda: [t.name for t in threading.enumerate() if t.name.startswith("nbproxy")]
+ends_at = time.monotonic() + 20
+while ours() and time.monotonic() < ends_at:  # a flow that went just now may be written still
+    time.sleep(0.05)
+print(ours())
 print([c for c in psutil.Process().net_connections() if c.laddr and c.laddr.port == {port}])
 print("nbproxy" in ip.user_ns, "nbproxy" in ip.magics_manager.magics["line"])
 print([c for c in ip.configurables if type(c).__name__ == "NbProxy"])

@@ -1,7 +1,7 @@
 """The feed: what the browser has in the end, whatever happened on the way."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nbproxy.filters import parse
@@ -291,6 +291,7 @@ steps = st.lists(
 
 @settings(max_examples=60)
 @given(steps)
+@example(["open", "send", "clear", "lose"])
 def test_in_the_end_the_browser_has_what_there_is(steps):
     store = Store()
     feed, mirror = Feed(Flows(store)), Mirror()

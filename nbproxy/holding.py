@@ -17,6 +17,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
+import operator
 import threading
 import time
 import weakref
@@ -274,7 +275,7 @@ class Intercepts:
         return len(rules)
 
     def _find(self, flow: HTTPFlow | int) -> _Entry:
-        number = flow if isinstance(flow, int) else flow.id
+        number = flow.id if hasattr(flow, "id") else operator.index(flow)  # a frame's are numpy's
         with self._lock:
             entry = self._entries.get(number)
         if entry is None or not entry.flow.intercepted:

@@ -25,6 +25,7 @@ import threading
 import weakref
 from array import array
 from bisect import bisect_left
+from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from nbproxy.filters.computed import computed
@@ -359,7 +360,9 @@ class Store:
 
         Raises:
             KeyError: There is none (any more).
+            TypeError: This is no whole number; those of numpy are.
         """
+        number = index(number)
         with self.lock:
             flow = self.get(number) if number in self else None
             if flow is not None:
@@ -370,18 +373,24 @@ class Store:
 
     def __contains__(self, what: object) -> bool:
         """Whether a flow, or the flow with an id, is here."""
-        if isinstance(what, int):
+        if isinstance(what, int) or hasattr(what, "__index__"):  # ids out of a frame are numpy's
             ids = self._ids
-            position = bisect_left(ids, what)
-            return position < len(ids) and ids[position] == what
+            number = index(what)
+            position = bisect_left(ids, number)
+            return position < len(ids) and ids[position] == number
         return getattr(what, "_observer", None) is self._observe
 
     def remove(self, ids: Iterable[int]) -> None:
-        """Forget these flows, for good even if one is under way; unknown ids do not matter."""
+        """Forget these flows, for good even if one is under way; unknown ids do not matter.
+
+        Raises:
+            TypeError: An id is no whole number; those of numpy are.
+        """
+        wanted = {index(number) for number in ids}  # ids out of a frame are numpy's
         with self.lock:
             count = len(self._ids)  # what is appended meanwhile stays
             before = self._ids[:count]
-            gone = {number for number in ids if number in self}
+            gone = {number for number in wanted if number in self}
             if not gone:
                 return
             self._ids[:count] = array("q", [number for number in before if number not in gone])

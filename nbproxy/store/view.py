@@ -9,6 +9,7 @@ where all are gone through.
 
 from __future__ import annotations
 
+import operator
 import weakref
 from array import array
 from bisect import bisect_left
@@ -175,7 +176,9 @@ class Flows(Analysis, Errands, Sequence["HTTPFlow"]):
 
         Raises:
             KeyError: It is not here.
+            TypeError: This is no whole number; those of numpy are.
         """
+        number = operator.index(number)
         flow = self._find_id(number)
         if flow is not None:
             return flow

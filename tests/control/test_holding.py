@@ -126,6 +126,14 @@ def test_answering(proxy, client, origin, hook):
     assert origin.attempts == (0 if hook == "request" else 1)
 
 
+def test_a_flow_is_named_by_its_id_in_a_frame(proxy, client, origin):
+    proxy.intercept(on="request")
+    answer = send(client, "GET", f"{origin.url}/x")
+    held(proxy)
+    proxy.intercepts.resume(proxy.df.index[0])
+    assert answer.result(20).status_code == 200
+
+
 def test_what_is_not_held_cannot_be_let_go(proxy, client, origin):
     client.get(f"{origin.url}/x")
     flow = only_flow(proxy)

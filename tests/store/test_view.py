@@ -184,6 +184,30 @@ def test_finding(store, flows):
     assert flows.find(lambda flow: flow.response.status_code == 404) is hit
 
 
+def test_ids_as_they_come_out_of_a_frame(store, flows):
+    made = [record(store) for _ in range(4)]
+    ids = flows.df.index
+    assert type(ids[1]) is not int
+    for view in (flows, flows.filter("~m GET"), flows[:], store):
+        assert view.by_id(ids[1]) is made[1]
+    assert list(flows.of(ids[:2])) == made[:2]
+    assert ids[1] in store
+    store.remove([ids[1], *ids[3:]])
+    assert list(flows) == [made[0], made[2]]
+    assert flows.df.index.tolist() == [made[0].id, made[2].id]
+    store.flush()
+    assert store.session.columns(None)[0] == [made[0].id, made[2].id]
+
+
+def test_what_is_no_id(store, flows):
+    flow = record(store)
+    for call in (flows.by_id, store.by_id, lambda what: store.remove([what])):
+        for what in ("0", float(flow.id), None):
+            with pytest.raises(TypeError, match="integer"):
+                call(what)
+    assert list(flows) == [flow]
+
+
 def test_errors_say_what_to_do(store, flows):
     with pytest.raises(IndexError, match="at position 0: there are none yet"):
         flows[0]

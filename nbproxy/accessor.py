@@ -278,7 +278,7 @@ class _Each:
         return len(self._ids)
 
     def __iter__(self) -> Iterator[HTTPFlow]:
-        return iter(FlowAccessor(pd.DataFrame(index=pd.Index(self._ids, name=INDEX))))
+        return iter(FlowAccessor(_rows_of(self._ids)))
 
 
 def _ids_of(df: pd.DataFrame) -> list[int]:
@@ -301,9 +301,22 @@ def _ids_of(df: pd.DataFrame) -> list[int]:
             "(named 'id'), or in a column 'id' or 'flow'. After a merge keep them by "
             "df.reset_index().merge(...)"
         )
-    if not pd.api.types.is_integer_dtype(values.dtype) or pd.isna(values).any():
-        raise AttributeError(f"the ids of flows are numbers; {INDEX!r} here is {values.dtype}")
-    return [int(value) for value in values]
+    missing = int(pd.isna(values).sum())
+    if missing:
+        raise AttributeError(
+            f"{missing} of {len(df)} rows have no id of a flow, as after an outer merge: leave "
+            f"them out, df[df[{values.name!r}].notna()]"
+        )
+    kind = pd.api.types.infer_dtype(values)
+    ids = [int(value) for value in values] if kind in {"integer", "floating", "empty"} else []
+    if ids != list(values):  # those that were floats for a while, beside missing ones, are good
+        raise AttributeError(f"the ids of flows are whole numbers; {values.name!r} here is {kind}")
+    return ids
+
+
+def _rows_of(ids: Sequence[int]) -> pd.DataFrame:
+    """A frame of nothing but ids."""
+    return pd.DataFrame(index=pd.Index(np.asarray(ids, "int64"), name=INDEX))
 
 
 def _stores() -> list[Store]:
@@ -333,7 +346,7 @@ def _accepted(wanted: Filter, ids: set[int]) -> set[int]:
         accepted.update(numbers[verdicts == YES].tolist())
         decided = set(numbers[verdicts != UNDECIDED].tolist())
         rest = [number for number in rest if number not in decided]
-    for flow in FlowAccessor(pd.DataFrame(index=pd.Index(rest, name=INDEX, dtype="int64"))):
+    for flow in FlowAccessor(_rows_of(rest)):
         if wanted(flow):
             accepted.add(flow.id)
     return accepted

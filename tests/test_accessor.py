@@ -72,6 +72,28 @@ def test_objects_of_frames_that_were_made_of_ours(flows, name):
     assert list(df.flow.flows) == sorted(objects, key=lambda flow: flow.id)
 
 
+def test_frames_without_rows(flows, tmp_path):
+    flow = flows.df.head(0).flow
+    assert (flow.objects, len(flow.flows), len(flow.json()), len(flow.text())) == ([], 0, 0, 0)
+    for name in ("x.nbproxy", "x.har", "x.mitm"):
+        assert flow.save(tmp_path / name) == 0
+        assert len(nbproxy.open(tmp_path / name)) == 0
+    assert pd.DataFrame({"id": []}).flow.objects == []
+
+
+def test_ids_that_were_floats_for_a_while(flows):
+    teams = pd.DataFrame({"host": ["h0.example", "none.example"], "team": ["red", "blue"]})
+    df = flows.df.reset_index().merge(teams, on="host", how="right")
+    assert df.id.dtype == "float64"
+    with pytest.raises(AttributeError, match=r"1 of 4 rows .* outer merge: .*df\['id'\]\.notna"):
+        df.flow  # noqa: B018 - asking for it is what fails
+    whole = df[df["id"].notna()]
+    assert whole.flow.objects == [flows[0], flows[2], flows[4]]
+    for odd, kind in ((0.5, "floating"), ("a", "string"), (True, "boolean")):
+        with pytest.raises(AttributeError, match=f"whole numbers; 'flow' here is {kind}"):
+            pd.DataFrame({"flow": [odd]}).flow  # noqa: B018 - as above
+
+
 def test_the_same_flow_is_the_same_object(flows):
     df = pd.concat([flows.df.head(1), flows.df.head(1)])
     first, second = df.flow.objects

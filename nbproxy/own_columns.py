@@ -40,12 +40,17 @@ def column(name: str, function: F | None = None) -> F | Callable[[F], F]:
 
     Raises:
         ValueError: The name cannot be used.
+        TypeError: There is no name, or no function.
 
     Example:
         >>> @nbproxy.column("user_id")  # doctest: +SKIP
         ... def user_id(flow):
         ...     return flow.request.cookies.get("uid")
     """
+    given: object = name
+    if not isinstance(given, str):
+        called = getattr(given, "__name__", "name")
+        raise TypeError(f'a column needs a name: @nbproxy.column("{called}")')
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise ValueError(f"{name!r} cannot be a column's name: letters, digits and underscores")
     if name in _TAKEN:

@@ -123,4 +123,10 @@ def test_names_that_cannot_be():
             nbproxy.column(name)
     with pytest.raises(TypeError, match="function of a flow"):
         nbproxy.column("ok", 5)
+    with pytest.raises(TypeError, match=r'needs a name: @nbproxy\.column\("page"\)'):
+
+        @nbproxy.column
+        def page(flow):
+            return flow.request.path
+
     assert len(computed) == 0

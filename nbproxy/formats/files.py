@@ -5,6 +5,7 @@ A format is found by what stands in a file, never by its name; only in writing t
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import stat
@@ -256,6 +257,16 @@ def _write_curl(flows: Iterable[HTTPFlow], file: BinaryIO, notes: Notes) -> None
             file.write(command.encode() + b"\n")
 
 
+def _unwritable(error: OSError, path: Path) -> OSError:
+    """The same error, said of the file that people named and not of the one beside it."""
+    texts = {
+        errno.ENOENT: "the folder of this file does not exist",
+        errno.ENOTDIR: "what should be the folder of this file is a file",
+    }
+    number = error.errno or errno.EIO
+    return OSError(number, texts.get(number, os.strerror(number)), str(path))
+
+
 class Replacement:
     """A file that takes the place of another one when all is written."""
 
@@ -270,7 +281,10 @@ class Replacement:
         if mode is not None and not stat.S_ISREG(mode):
             self._file = path.open("wb")  # a pipe, a terminal
             return self._file
-        descriptor, self._temporary = tempfile.mkstemp(dir=path.parent, prefix=".nbproxy-")
+        try:
+            descriptor, self._temporary = tempfile.mkstemp(dir=path.parent, prefix=".nbproxy-")
+        except OSError as error:
+            raise _unwritable(error, path) from None
         if mode is not None:
             os.fchmod(descriptor, stat.S_IMODE(mode))
         self._file = os.fdopen(descriptor, "wb")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import sqlite3
 import time
 import weakref
@@ -23,6 +24,7 @@ from nbproxy.store import session_schema as schema
 from nbproxy.store.readers import Readers, connect, transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 LOG: Final = ("-wal", "-shm", "-journal")
@@ -57,6 +59,24 @@ def remove(path: Path) -> None:
     for suffix in ("", *LOG, ".lock"):
         with contextlib.suppress(OSError):
             beside(path, suffix).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """A name beside a capture for what is to take its place; removed in the end if it has not.
+
+    Raises:
+        OSError: It cannot be written, which is said of the capture.
+    """
+    part = beside(path, f".{secrets.token_hex(4)}.part")
+    try:
+        yield part
+    except OSError as error:
+        if str(error.filename).startswith(str(part)):
+            error.filename = str(path)
+        raise
+    finally:
+        remove(part)
 
 
 def take_lock(path: Path) -> int | None:

@@ -27,6 +27,7 @@ from nbproxy.store import moving
 from nbproxy.store.capture_file import (
     CaptureFile,
     beside,
+    part_of,
     release_lock,
     remove,
     replace_file,
@@ -128,16 +129,14 @@ class Capture:
             OSError: It cannot be written.
         """
         target = Path(path).expanduser()
-        part = beside(target, f".{secrets.token_hex(4)}.part")
         source = SavedFile(self.path)
         try:
-            with source.readers.reading() as db:
-                moving.copy_to_new(db, part)
-            replace_file(part, target)
+            with part_of(target) as part:
+                with source.readers.reading() as db:
+                    moving.copy_to_new(db, part)
+                replace_file(part, target)
         except sqlite3.Error as error:
             raise OSError(f"{self.path} cannot be copied to {target}: {error}") from error
-        finally:
-            remove(part)
         return target
 
     def delete(self) -> None:

@@ -10,7 +10,6 @@ so a session adds an offset to the ids of its flows. A `Reader` gives the rows o
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 import threading
 import weakref
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from nbproxy.model import flow as model_flow
 from nbproxy.store import captures
 from nbproxy.store.batches import Batches
-from nbproxy.store.capture_file import CaptureFile, beside, remove, replace_file
+from nbproxy.store.capture_file import CaptureFile, part_of, replace_file
 from nbproxy.store.chunks import Bodies, Sink
 from nbproxy.store.reading import Shelf
 from nbproxy.store.saved_file import SavedFile
@@ -349,14 +348,12 @@ def write_capture(flows: Iterable[HTTPFlow], path: Path) -> int:
         FormatError: There is a capture which is being recorded.
         OSError: It cannot be written.
     """
-    part = beside(path, f".{secrets.token_hex(4)}.part")
     try:
-        count = _write(flows, part)
-        replace_file(part, path)
+        with part_of(path) as part:
+            count = _write(flows, part)
+            replace_file(part, path)
     except sqlite3.Error as error:
         raise OSError(f"{path} cannot be written: {error}") from error
-    finally:
-        remove(part)
     return count
 
 

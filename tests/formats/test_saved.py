@@ -105,3 +105,15 @@ def test_live_flows_are_saved_as_far_as_they_have_got(tmp_path):
     assert Flows(store).save(tmp_path / "x.mitm") == 1
     (again,) = saved.open(tmp_path / "x.mitm")
     assert again.response is None
+
+
+@pytest.mark.parametrize("name", ["x.nbproxy", "x.mitm", "x.har", "x.curl.sh"])
+def test_errors_name_the_file_that_was_asked_for(tmp_path, name):
+    (tmp_path / "plain").write_text("a file")
+    for folder, error in (("no", FileNotFoundError), ("plain", NotADirectoryError)):
+        path = tmp_path / folder / name
+        with pytest.raises(error, match="folder of this") as caught:
+            saved.save([made.new_flow()], path)
+        assert caught.value.filename == str(path)
+        assert ".part" not in str(caught.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["plain"]

@@ -134,6 +134,15 @@ def test_saving(tmp_path):
     assert capture.path.exists()
 
 
+def test_saving_in_a_folder_that_is_not_there(tmp_path):
+    crash(tmp_path)
+    [capture] = recover(tmp_path)
+    target = tmp_path / "no" / "x.nbproxy"
+    with pytest.raises(FileNotFoundError, match="folder of this capture") as caught:
+        capture.save(target)
+    assert caught.value.filename == str(target)
+
+
 def test_saving_where_somebody_records(tmp_path):
     folder = tmp_path / "captures"
     crash(folder)

@@ -9,10 +9,10 @@ to a private capture.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nbproxy.errors import FormatError
-from nbproxy.formats import find, read_files, save_flows
+from nbproxy.formats import SUFFIXES, find, read_files, save_flows
 from nbproxy.model.masking import default_masker
 from nbproxy.scripts.progress import progress
 from nbproxy.store import captures
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 #: The end of a capture's name, and the name of its format.
 CAPTURE = "nbproxy"
+
+_SUFFIXES: Final = {f".{CAPTURE}": CAPTURE, **SUFFIXES}
+_FORMATS: Final = tuple(dict.fromkeys(_SUFFIXES.values()))
 
 
 def open(*paths: str | os.PathLike[str], strict: bool = False) -> Flows:  # noqa: A001 - its public name
@@ -113,13 +116,33 @@ def save(
     if secrets not in {"keep", "mask"}:
         raise ValueError(f"secrets is 'keep' or 'mask', not {secrets!r}")
     masker = default_masker() if secrets == "mask" else None
+    kind = _format_of(path) if format is None else format
+    if kind not in _FORMATS:
+        raise ValueError(f"{kind!r} is not a format to write: {_named()}")
     if isinstance(flows, Flows):
         flows = progress(flows, "flows")
-    if format == CAPTURE or (format is None and str(path).endswith(f".{CAPTURE}")):
+    if kind == CAPTURE:
         if masker is not None:
             raise ValueError("secrets can be masked in a HAR only")
         return write_capture(flows, Path(path).expanduser())
-    return save_flows(flows, path, format, masker=masker)
+    return save_flows(flows, path, kind, masker=masker)
+
+
+def _format_of(path: str | os.PathLike[str]) -> str:
+    """The format that a file's name asks for."""
+    name = Path(path).name
+    for suffix, kind in _SUFFIXES.items():
+        if name.lower().endswith(suffix):
+            return kind
+    raise ValueError(
+        f"{name!r} does not say in which format to write: it should end with one of "
+        f"{', '.join(_SUFFIXES)}; or name it: format={_named()}"
+    )
+
+
+def _named() -> str:
+    *some, last = map(repr, _FORMATS)
+    return f"{', '.join(some)} or {last}"
 
 
 def recover(directory: str | os.PathLike[str] | None = None) -> Captures:

@@ -42,8 +42,8 @@ class Errands:
         """Write these flows to a file, as `nbproxy.saved.save` describes it.
 
         Args:
-            path: Where; `.mitm`, `.har` or `.curl.sh` at its end say the format.
-            format: "mitm", "har" or "curl", whatever the name.
+            path: Where; `.nbproxy`, `.mitm`, `.har` or `.curl.sh` at its end say the format.
+            format: "nbproxy", "mitm", "har" or "curl", whatever the name.
             secrets: "mask" replaces credentials, cookies and tokens in a HAR.
 
         Returns:

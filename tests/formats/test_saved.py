@@ -117,3 +117,16 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path, name):
         assert caught.value.filename == str(path)
         assert ".part" not in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == ["plain"]
+
+
+def test_a_name_that_says_no_format(tmp_path):
+    words = (
+        r"'x\.txt' does not say .* one of \.nbproxy, \.mitm, .*'nbproxy', 'mitm', 'har' or 'curl'"
+    )
+    with pytest.raises(ValueError, match=words):
+        saved.save([], tmp_path / "x.txt")
+    with pytest.raises(ValueError, match="'zip' is not a format to write: 'nbproxy', 'mitm'"):
+        saved.save([], tmp_path / "x.har", "zip")
+    assert not list(tmp_path.iterdir())
+    saved.save([], tmp_path / "X.NBPROXY")
+    assert (tmp_path / "X.NBPROXY").read_bytes().startswith(b"SQLite")

@@ -83,7 +83,7 @@ def test_saving_as_a_shell_script(nb, tmp_path):
     ("line", "message"),
     [
         ("save", "required: path; see %nbproxy save --help"),
-        ("save flows.txt", "it should end with one of .mitm"),
+        ("save flows.txt", "it should end with one of .nbproxy, .mitm"),
         ("save no/folder/x.mitm", "no/folder"),
         ("save 'x.mitm", "No closing quotation"),
         ("open", "required: path"),

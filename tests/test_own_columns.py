@@ -84,6 +84,46 @@ def test_another_function_and_none(store):
         del nbproxy.columns["it"]
 
 
+def test_numbers_in_the_place_of_text(store):
+    flows = Flows(store)
+    for i in range(3):
+        record(store, f"/{i}")
+    nbproxy.column("it", lambda flow: flow.request.path)
+    assert flows.df.it.tolist() == ["/0", "/1", "/2"]
+    nbproxy.columns["it"] = lambda flow: int(flow.request.path[1:])
+    assert flows.df.it.dtype == "Int64"
+    nbproxy.columns["it"] = lambda _: 0.5
+    assert flows.df.it.dtype == "float64"
+
+
+def test_an_interrupt_is_made_up_for_at_the_next_look(store):
+    flows = Flows(store)
+    for i in range(5):
+        record(store, f"/{i}")
+    nbproxy.column("it", lambda _: "old")
+    assert flows.df.it.tolist() == ["old"] * 5
+    interrupted = []
+
+    @nbproxy.column("it")
+    def it(flow):
+        if flow.request.path in {"/3", "/6"} - set(interrupted):
+            interrupted.append(flow.request.path)
+            raise KeyboardInterrupt
+        return flow.request.path
+
+    with pytest.raises(KeyboardInterrupt):
+        len(flows.df)
+    assert flows.df.it.tolist() == [f"/{i}" for i in range(5)]
+    for i in range(5, 8):
+        record(store, f"/{i}")
+    with pytest.raises(KeyboardInterrupt):
+        len(flows.df)
+    record(store, "/8")
+    df = flows.df
+    assert df.it.tolist() == df.path.tolist() == [f"/{i}" for i in range(9)]
+    assert df.index.tolist() == [flow.id for flow in flows]
+
+
 def test_what_fails_is_missing_and_told_once(store, capsys):
     flows = Flows(store)
     for path in ("/1", "/x", "/y"):

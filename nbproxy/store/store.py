@@ -522,12 +522,16 @@ class Store:
         """Bring the frame up to date; the lock is held."""
         fresh, changed = self.collect(frame.cursor)
         frame.update((), ())  # what was removed
-        for new, ids in ((False, changed), (True, fresh)):
-            for start in range(0, len(ids), _ROWS):
-                some = ids[start : start + _ROWS]
-                frame.update_rows(*self.columns(some), fresh=new)
-                if computed:
-                    self._compute(frame, some, self._computed)
+        try:
+            for new, ids in ((False, changed), (True, fresh)):
+                for start in range(0, len(ids), _ROWS):
+                    some = ids[start : start + _ROWS]
+                    frame.update_rows(*self.columns(some), fresh=new)
+                    if computed:
+                        self._compute(frame, some, list(self._computed))
+        except BaseException:  # an interrupt, or the disk: the next look takes them in
+            frame.cursor.mark_all(itertools.chain(changed, fresh))
+            raise
         self._framed = len(self._ids)
         if self._computed != computed.versions():
             self._compute_anew(frame)
@@ -542,14 +546,21 @@ class Store:
 
     def _compute_anew(self, frame: Frame) -> None:
         """Columns were added, changed or removed: fill them for all flows; the lock is held."""
-        now = computed.versions()
-        for name in self._computed.keys() - now.keys():
+        now, known = computed.versions(), self._computed
+        for name in [name for name, version in known.items() if now.get(name) != version]:
             frame.drop_column(name)
-        new = [name for name, version in now.items() if self._computed.get(name) != version]
-        self._computed = now
+            del known[name]
+        new = [name for name in now if name not in known]
+        known.update(now)  # now: a function may ask for the frame itself
         starts = range(0, len(self._ids), _ROWS)
-        for start in self.progress(starts, "thousands of flows") if self.progress else starts:
-            self._compute(frame, self._ids[start : start + _ROWS], new)
+        try:
+            for start in self.progress(starts, "thousands of flows") if self.progress else starts:
+                self._compute(frame, self._ids[start : start + _ROWS], new)
+        except BaseException:  # an interrupt: the next look begins anew
+            for name in new:
+                known.pop(name, None)
+                frame.drop_column(name)
+            raise
 
     def frame(self) -> Frame:
         """The frame of all flows, up to date; the lock is held."""

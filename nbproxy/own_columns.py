@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import inspect
 import keyword
 import sys
 import traceback
@@ -59,6 +60,8 @@ def column(name: str, function: F | None = None) -> F | Callable[[F], F]:
     def add(function: F) -> F:
         if not callable(function):
             raise TypeError(f"a column is computed by a function of a flow, not by {function!r}")
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"nobody awaits what a column is computed by: {name!r} takes a `def`")
         context = contextvars.copy_context()
         computed.set(name, function, lambda name, error: context.copy().run(_tell, name, error))
         return function

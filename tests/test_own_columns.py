@@ -163,6 +163,12 @@ def test_names_that_cannot_be():
             nbproxy.column(name)
     with pytest.raises(TypeError, match="function of a flow"):
         nbproxy.column("ok", 5)
+    with pytest.raises(TypeError, match="'later' takes a `def`"):
+
+        @nbproxy.column("later")
+        async def later(flow):
+            return flow.id
+
     with pytest.raises(TypeError, match=r'needs a name: @nbproxy\.column\("page"\)'):
 
         @nbproxy.column

@@ -161,10 +161,12 @@ class LiveTables:
     def _update(self, table: _Table, *, live: bool) -> None:
         """Send a table anew if it looks different now."""
         before = table.shown
-        bundle = table.draw(live=live)
+        # in the context of its cell: ipykernel 7 takes the parent of messages from there, and of
+        # what is printed; in a copy, since only one thread at a time may be in a context
+        context = table.context.copy()
+        bundle = context.run(table.draw, live=live)
         if bundle != before:
-            # in the context of its cell: ipykernel 7 takes the message's parent from there
-            table.context.run(
+            context.run(
                 self._publisher.publish,
                 bundle,
                 transient={"display_id": table.display_id},

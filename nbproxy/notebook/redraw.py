@@ -3,7 +3,7 @@
 The function is called with the frame whenever flows have come or changed: on the thread that draws
 live tables, at most four times a second, and for at most a twentieth of the time, so that neither
 the proxy nor a cell is held up. What it returns is shown as if it were a cell's last line; a plot
-of matplotlib as a picture. What it prints is not shown.
+of matplotlib as a picture. What it prints appears under its cell, each time anew.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from nbproxy import _current
 from nbproxy.handlers.reports import cut
 from nbproxy.model.escape import visible
 from nbproxy.notebook import state
+from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbproxy.notebook.live import Bundle
-    from nbproxy.store.view import Flows
 
     Follow: TypeAlias = Callable[[Flows, Callable[[bool], Bundle]], Callable[[], None]]
 
@@ -53,14 +53,19 @@ def live(function: Callable[[pd.DataFrame], Any], flows: Flows | None = None) ->
         where what the function returns is printed once.
 
     Raises:
+        TypeError: This is no function, or these are no flows.
         Exception: What the function raises when it is called for the first time.
 
     Example:
         >>> nbproxy.live(lambda df: df.groupby("host").size().plot.barh())  # doctest: +SKIP
     """
+    if not callable(function):
+        raise TypeError(f"live() takes a function of the frame, not {type(function).__name__}")
     session = state.session
     if flows is None:
         flows = _current.get(started=False).flows
+    elif not isinstance(flows, Flows):
+        raise TypeError(f"live() follows flows such as nbproxy.flows, not {type(flows).__name__}")
     if session is None:
         print(function(flows.df))  # noqa: T201 - there is nobody else to show it
         return None

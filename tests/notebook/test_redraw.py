@@ -87,3 +87,22 @@ def test_what_fails_at_once_is_the_cells_error(notebook, ask):
     failed = notebook.finish(notebook.start_cell("nbproxy.live(lambda df: 1 / 0)"))
     assert failed.error_name == "ZeroDivisionError"
     assert "redraw.py" not in failed.traceback
+
+
+def test_what_it_prints_is_under_its_own_cell(notebook, ask):
+    cell = notebook.start_cell("nbproxy.live(lambda df: print(len(df), 'rows'))", cell_id="prints")
+    notebook.finish(cell).check()
+    waiting = notebook.start_cell("import time\nwhile 'done' not in globals(): time.sleep(0.02)")
+    ask("/")
+    notebook.wait_stdout(cell, "1 rows")
+    notebook.interrupt()
+    assert "rows" not in notebook.finish(waiting).stdout
+
+
+def test_mistakes(notebook, ask):
+    for call, words in (
+        ("5", "takes a function of the frame, not int"),
+        ("len, nbproxy.df", "follows flows such as nbproxy.flows, not DataFrame"),
+    ):
+        failed = notebook.finish(notebook.start_cell(f"nbproxy.live({call})"))
+        assert (failed.error_name, words in failed.error_text) == ("TypeError", True)

@@ -59,7 +59,7 @@ def detect(head: bytes) -> Format:
         return "mitm"
     if not begin:
         raise FormatError("the file is empty", offset=0)
-    raise FormatError("this is neither a mitmproxy file nor a HAR", offset=0)
+    raise FormatError("this is neither a capture nor a mitmproxy file nor a HAR", offset=0)
 
 
 def read_flows(path: Path_, notes: Notes | None = None) -> Iterator[HTTPFlow]:

@@ -90,7 +90,7 @@ def test_saving_as_a_shell_script(nb, tmp_path):
         ("open nothing.mitm", "there is no file 'nothing.mitm'"),
         ("open *.zhar", "no file matches"),
         ("open .", "is a folder"),
-        ("open odd.mitm", "neither a mitmproxy file nor a HAR"),
+        ("open odd.mitm", "neither a capture nor a mitmproxy file nor a HAR"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(nb, tmp_path, line, message):

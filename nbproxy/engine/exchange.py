@@ -156,6 +156,8 @@ class Exchange(LiveFlow):
             request.hold_body(b"")
             request.timestamp_end = time.time()
             return []
+        if not client.body_at_hand:
+            self.owner.socket.expect_more()
         if client.expects_continue:
             if self.flow.response is not None:  # answered by a handler: the body is not asked for
                 return []
@@ -335,6 +337,8 @@ class Exchange(LiveFlow):
         flow = self.flow
         server = self.server
         assert server is not None  # noqa: S101 - a head came from it
+        if not server.stream.body_at_hand:
+            server.socket.expect_more()
         response = flow.response = Response(
             head.status,
             reason=head.reason.decode("latin-1"),

@@ -30,6 +30,7 @@ HIGH_WATER: Final = 128 * 1024
 _FLUSH_S: Final = 30.0
 _TCP_CLOSE: Final = 7  # include/net/tcp_states.h
 _LINGER_0: Final = struct.pack("ii", 1, 0)
+_QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 # Seconds of silence before the first probe, seconds between probes, probes (RFC 9293, 3.8.4).
 _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
@@ -78,6 +79,7 @@ class SocketStream(asyncio.BufferedProtocol):
         self._paused = False
         self._congested = False
         self._closing = False
+        self._prompt = False
 
     # -- called by the transport
 
@@ -200,6 +202,21 @@ class SocketStream(asyncio.BufferedProtocol):
         """True when the peer has closed its sending side."""
         return self._eof
 
+    def expect_more(self) -> None:
+        """The peer is about to send more, and shall not be kept waiting for an acknowledgement.
+
+        One that uses Nagle's algorithm (RFC 896), as `requests` does towards proxies, sends a head
+        and holds the body back until that is acknowledged, which systems put off for some 40 ms
+        (RFC 1122, 4.2.3.2).
+        """
+        self._prompt = True
+
+    def _acknowledge(self) -> None:
+        sock = self.transport.get_extra_info("socket")
+        if _QUICKACK is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+
     async def receive(self, timeout_s: float) -> bytes:
         """The next bytes; see `ByteStream.receive`."""
         if not self._chunks:
@@ -210,6 +227,9 @@ class SocketStream(asyncio.BufferedProtocol):
             if self._paused:
                 self._paused = False
                 self.transport.resume_reading()
+            if self._prompt:
+                self._prompt = False
+                self._acknowledge()
             future = self._reader = self._loop.create_future()
             try:
                 await self._wait(future, timeout_s)

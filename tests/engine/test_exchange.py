@@ -6,6 +6,7 @@ import threading
 import psutil
 import pytest
 
+from nbproxy.engine.sockets import SocketStream
 from nbproxy.model.message import Response
 from nbproxy.store import writer
 from tests.support.proxies import (
@@ -541,6 +542,56 @@ def test_what_a_streamed_request_lacks_at_its_end_cuts_the_origin_off(proxy, con
     wait_until(lambda: got and got[-1] is None)
     assert only_flow(proxy).error.msg.startswith("the client ")
     assert only_flow(proxy).request.content == b"one"
+
+
+@pytest.fixture
+def acknowledged(monkeypatch):
+    """Whose bytes were acknowledged at once."""
+    seen = []
+    acknowledge = SocketStream._acknowledge
+
+    def spy(stream):
+        seen.append(stream._peer)
+        acknowledge(stream)
+
+    monkeypatch.setattr(SocketStream, "_acknowledge", spy)
+    return seen
+
+
+def test_who_holds_a_body_back_until_its_head_is_acknowledged_need_not_wait(
+    proxy, connect, make_origin, acknowledged
+):
+    """Nagle's algorithm at one end and delayed acknowledgements at the other cost 40 ms."""
+    seen = threading.Event()
+
+    def serve(wire):
+        while wire.message():
+            head, body = response(b"ok").split(b"ok")[0], b"ok"
+            wire.send(head)
+            seen.wait(PATIENCE_S)
+            wire.send(body)
+
+    url = make_origin(serve).url
+    wire = connect(proxy)
+    wire.send(request(f"{url}/", b"Content-Length: 2", method=b"POST"))
+    wait_until(lambda: acknowledged == ["client"])
+    wire.send(b"hi")
+    wait_until(lambda: acknowledged == ["client", "server"])
+    seen.set()
+    assert wire.answer().body == b"ok"
+    assert only_flow(proxy).request.content == b"hi"
+
+
+def test_what_comes_in_one_piece_is_not_acknowledged_apart(
+    proxy, connect, make_origin, acknowledged
+):
+    url = make_origin(answering(lambda message: response(message.body))).url
+    wire = connect(proxy)
+    for _ in range(3):
+        wire.send(request(f"{url}/", b"Content-Length: 2", method=b"POST") + b"hi")
+        assert wire.answer().body == b"hi"
+        assert wire.get(f"{url}/").body == b""
+    assert not acknowledged
 
 
 class Memory:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json as jsons
+import operator
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from nbproxy.addons.server_replay import ORIGIN
@@ -23,7 +24,7 @@ from nbproxy.scripts.progress import Bar
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Coroutine, Sequence
 
     import pandas as pd
 
@@ -35,6 +36,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 _KEEP: Final[Any] = object()
 _BODIES: Final = ("json", "data", "content", "text")
+_CHANGES: Final = ("method", "url", "params", "headers", *_BODIES, "proxy")
 _PLACES: Final = ("params", "headers", "json", "data")
 
 
@@ -71,6 +73,8 @@ def changed(
         ValueError: Something that cannot be sent, or more than one body.
         TypeError: A body of a wrong type.
     """
+    _check_types(method=method, url=url, text=text)
+    _check_mappings(params=params, headers=headers, data=data)
     given = {"json": json is not _KEEP, "data": data is not None}
     given |= {"content": content is not None, "text": text is not None}
     if sum(given.values()) > 1:
@@ -103,6 +107,30 @@ def changed(
         else:
             made.headers.set_all(name, _texts(value))
     return made
+
+
+def _check_types(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} = {value!r}: it takes a str")
+
+
+def _check_mappings(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise TypeError(f"{name} = {value!r}: it takes a dict, such as {{'name': 'value'}}")
+
+
+def _check_names(changes: Mapping[str, Any], *more: str) -> None:
+    """Find out whether these are changes.
+
+    Raises:
+        TypeError: One is none.
+    """
+    known = (*_CHANGES, *more)
+    unknown = [name for name in changes if name not in known]
+    if unknown:
+        raise TypeError(f"replay takes no {unknown[0]!r}; it takes {', '.join(known)}")
 
 
 def _texts(value: Any) -> list[str]:
@@ -230,6 +258,8 @@ def replay_flow(flow: HTTPFlow, owner: Host | None, changes: dict[str, Any], *, 
         ValueError: The request cannot be sent so.
         RuntimeError: No proxy is running; or `sync`, and this is the proxy's own loop.
     """
+    __tracebackhide__ = True  # IPython then shows the user's line, not ours
+    _check_names(changes)
     proxy = _running(changes.pop("proxy", None) or owner)
     return _do(proxy, _send(proxy, prepared(flow, changed(flow.request, **changes))), sync=sync)
 
@@ -257,13 +287,15 @@ class Variation:
     def __init__(self, vary: Mapping[str, Any] | None, *, together: bool) -> None:
         self._places: list[tuple[str | None, str]] = []
         columns: list[list[Any]] = []
+        if vary is not None and not isinstance(vary, Mapping):
+            raise TypeError(f"vary = {vary!r}: it takes a dict, such as {{'page': [1, 2]}}")
         for name, values in (vary or {}).items():
             inner = values.items() if isinstance(values, Mapping) else ((name, values),)
             place = name if isinstance(values, Mapping) else None
             if place is not None and place not in _PLACES:
                 raise ValueError(f"vary: {place!r} is none of {', '.join(_PLACES)}")
             for key, each in inner:
-                if isinstance(each, str):
+                if isinstance(each, (str, bytes)) or not isinstance(each, Iterable):
                     raise TypeError(f"vary: {key!r} takes several values, such as [{each!r}]")
                 self._places.append((place, key))
                 columns.append(list(each))
@@ -405,6 +437,14 @@ def replay_flows(
         ValueError: Something cannot be sent so; nothing was sent then.
         RuntimeError: No proxy is running; or `sync`, and this is the proxy's own loop.
     """
+    __tracebackhide__ = True  # IPython then shows the user's line, not ours
+    _check_names(changes, "vary", "concurrency", "together")
+    try:
+        concurrency = operator.index(concurrency)
+    except TypeError:
+        raise TypeError(
+            f"concurrency = {concurrency!r}: it takes an int, how many at a time"
+        ) from None
     if concurrency < 1:
         raise ValueError(f"concurrency = {concurrency!r}: at least 1 at a time")
     proxy = _running(changes.pop("proxy", None) or owner)

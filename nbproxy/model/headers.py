@@ -44,15 +44,19 @@ def _folded(name: str | bytes) -> bytes:
         return b"\0"
 
 
-def check_name(name: str | bytes) -> bytes:
-    """The bytes of a field name.
+def check_name(name: str | bytes, what: str = "field name") -> bytes:
+    """The bytes of a field name, or of something else that is made like one.
+
+    Args:
+        name: It.
+        what: What it should be, for the message.
 
     Raises:
         ValueError: It is not a token (RFC 9110, 5.1).
     """
     raw = _to_bytes(name)
     if _NAME.fullmatch(raw) is None:
-        raise ValueError(f"{name!r} is not a field name: letters, digits and !#$%&'*+-.^_`|~ only")
+        raise ValueError(f"{name!r} is not a {what}: letters, digits and !#$%&'*+-.^_`|~ only")
     return raw
 
 

@@ -105,7 +105,7 @@ class Request(Message):
 
     @method.setter
     def method(self, value: str) -> None:
-        self._method = check_name(value).decode("ascii")
+        self._method = check_name(value, "method").decode("ascii")
 
     @property
     def path(self) -> str:

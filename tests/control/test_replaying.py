@@ -302,7 +302,7 @@ async def test_the_proxy_stops_meanwhile(proxy, make_origin):
     [
         ({"json": 1, "text": "x"}, "one body, not json, text"),
         ({"url": "ftp://a.test/"}, "scheme"),
-        ({"method": "G T"}, "field name"),
+        ({"method": "G T"}, "not a method"),
         ({"method": "CONNECT"}, "tunnel"),
         ({"headers": {"a": "1\n"}}, "control character"),
     ],
@@ -320,9 +320,36 @@ def test_a_request_whose_body_was_not_kept(proxy):
         flow.replay_sync(proxy=proxy)
 
 
-def test_unknown_changes(flow):
-    with pytest.raises(TypeError, match="body_"):
+def test_unknown_changes(flow, flows):
+    with pytest.raises(TypeError, match=r"takes no 'body_'; it takes method, url, .* proxy$"):
         flow.replay_sync(body_="x")
+    with pytest.raises(TypeError, match=r"replay takes no 'varry'; it takes .* vary, concurrency"):
+        flows.replay_sync(varry={"page": [1]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"headers": ["a"]}, r"headers = \['a'\]: it takes a dict"),
+        ({"params": "a=b"}, "params = 'a=b': it takes a dict"),
+        ({"data": b"a=b"}, "data = b'a=b': it takes a dict"),
+        ({"url": 5}, "url = 5: it takes a str"),
+        ({"method": 5}, "method = 5: it takes a str"),
+        ({"text": b"x"}, "text = b'x': it takes a str"),
+        ({"content": "x"}, "a body is bytes"),
+    ],
+)
+def test_changes_of_a_wrong_type_are_named(proxy, flow, changes, wanted):
+    with pytest.raises(TypeError, match=wanted):
+        flow.replay_sync(**changes)
+    assert len(proxy.flows) == 1
+
+
+@pytest.mark.parametrize("concurrency", ["5", 2.5, None])
+def test_so_is_how_many_at_a_time(proxy, flows, concurrency):
+    with pytest.raises(TypeError, match="it takes an int"):
+        flows.replay_sync({"page": [1]}, concurrency=concurrency)
+    assert len(proxy.flows) == 1
 
 
 def test_without_a_proxy_loaded_it_says_so(monkeypatch):
@@ -523,12 +550,15 @@ def test_a_line_says_how_far_it_is(flows, monkeypatch, capsys):
     ("vary", "error", "wanted"),
     [
         ({"page": "abc"}, TypeError, r"several values, such as \['abc'\]"),
+        ({"page": b"abc"}, TypeError, r"several values, such as \[b'abc'\]"),
+        ({"page": 5}, TypeError, r"several values, such as \[5\]"),
+        (["page"], TypeError, r"vary = \['page'\]: it takes a dict"),
         ({"query": {"a": [1]}}, ValueError, "'query' is none of params, headers"),
         ({"$.q=x": [1]}, ValueError, "one place"),
         ({"$.user.*": [1]}, ValueError, "one place"),
         ({"$.q.deep": [1]}, ValueError, "no place"),
         ({"$.user.tags[5]": [1]}, ValueError, "no place"),
-        ({"method": ["G T"]}, ValueError, "field name"),
+        ({"method": ["G T"]}, ValueError, "not a method"),
     ],
 )
 def test_variations_that_make_no_sense_send_nothing(proxy, flows, vary, error, wanted):
@@ -538,7 +568,7 @@ def test_variations_that_make_no_sense_send_nothing(proxy, flows, vary, error, w
 
 
 def test_one_bad_try_stops_all_of_them_before_they_start(proxy, flows):
-    with pytest.raises(ValueError, match="field name"):
+    with pytest.raises(ValueError, match="not a method"):
         flows.replay_sync({"method": ["GET", "PUT", "G T"]})
     assert len(proxy.flows) == 1
 

@@ -162,10 +162,11 @@ class Controls:
             >>> flow.request.text = flow.request.text.replace("1", "2")  # doctest: +SKIP
             >>> flow.resume()  # doctest: +SKIP
         """
-        from nbproxy.holding import Next  # noqa: PLC0415 - see above
+        from nbproxy.holding import Next, check_seconds  # noqa: PLC0415 - see above
 
         __tracebackhide__ = True
         self._need_loop("next")
+        check_seconds(timeout)
         waiting = Next(self.intercepts, filter, on, hold).attach(self.handlers)
         return waiting.coroutine(timeout)
 
@@ -194,10 +195,11 @@ class Controls:
             RuntimeError: The proxy is stopped, or this would wait for itself: it was called on the
                 proxy's own loop, by a handler or a coroutine there.
         """
-        from nbproxy.holding import Next  # noqa: PLC0415 - see above
+        from nbproxy.holding import Next, check_seconds  # noqa: PLC0415 - see above
 
         __tracebackhide__ = True
         runner = self._need_loop("next_sync")
+        check_seconds(timeout)
         if runner.owns_current_thread():
             raise RuntimeError(
                 "next_sync would wait for the proxy on the proxy's own event loop, and never end; "

@@ -17,6 +17,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
+import numbers
 import operator
 import threading
 import time
@@ -275,7 +276,10 @@ class Intercepts:
         return len(rules)
 
     def _find(self, flow: HTTPFlow | int) -> _Entry:
-        number = flow.id if hasattr(flow, "id") else operator.index(flow)  # a frame's are numpy's
+        try:  # ids out of a frame are numpy's
+            number = flow.id if hasattr(flow, "id") else operator.index(flow)
+        except TypeError:
+            raise TypeError(f"{flow!r} is neither a flow nor the id of one") from None
         with self._lock:
             entry = self._entries.get(number)
         if entry is None or not entry.flow.intercepted:
@@ -366,6 +370,16 @@ def _name(flow: Any) -> str:
     return f"flow {flow.id}{what}"
 
 
+def check_seconds(value: object) -> None:
+    """Find out whether a time limit could be one.
+
+    Raises:
+        TypeError: It is neither a number nor None.
+    """
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, type(None))):
+        raise TypeError(f"{value!r} is no time limit: it takes seconds, as a number, or None")
+
+
 class _Holder(Rule):
     """What `intercept` and `next` have in common: they claim flows in handlers."""
 
@@ -379,6 +393,7 @@ class _Holder(Rule):
         timeout_s: float | None,
     ) -> None:
         super().__init__(filter)
+        check_seconds(timeout_s)
         if timeout_s is not None and not 0 < timeout_s < float("inf"):
             raise ValueError(f"{timeout_s!r} is no time limit: it takes seconds, above 0")
         self.timeout_s = timeout_s
@@ -488,17 +503,19 @@ class Next(_Holder):
 
     def coroutine(self, timeout_s: float | None) -> Coroutine[Any, Any, HTTPFlow]:
         """What `await nbproxy.next(...)` awaits; the flow is waited for from now on already."""
+        __tracebackhide__ = True
         waiting = self._wait(timeout_s)
         # never awaited, it has no `finally` to run
         weakref.finalize(waiting, self.off).atexit = False
         return waiting
 
     async def _wait(self, timeout_s: float | None) -> HTTPFlow:
+        __tracebackhide__ = True  # IPython then shows the user's line, not ours
         try:
-            async with asyncio.timeout(timeout_s):
-                return await asyncio.wrap_future(self._found)
-        except TimeoutError:
-            return self._last_chance(timeout_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    return await asyncio.wrap_future(self._found)
+            return self._last_chance(timeout_s)  # out here, so that no error is its context
         except asyncio.CancelledError:
             self._drop()
             raise
@@ -507,9 +524,10 @@ class Next(_Holder):
 
     def wait(self, timeout_s: float | None) -> HTTPFlow:
         """Block until the flow is there."""
+        __tracebackhide__ = True
         try:
-            return self._found.result(timeout_s)
-        except TimeoutError:
+            with contextlib.suppress(TimeoutError):
+                return self._found.result(timeout_s)
             return self._last_chance(timeout_s)
         except KeyboardInterrupt:
             self._drop()
@@ -519,6 +537,7 @@ class Next(_Holder):
 
     def _last_chance(self, timeout_s: float | None) -> HTTPFlow:
         """The time is up; but if a flow was taken this moment, it is ours."""
+        __tracebackhide__ = True
         if not self._found.cancelled() and not self._found.cancel():
             return self._found.result()
         raise TimeoutError(

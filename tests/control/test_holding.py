@@ -147,6 +147,8 @@ def test_what_is_not_held_cannot_be_let_go(proxy, client, origin):
         proxy.intercepts.extend(flow, 1)
     with pytest.raises(TypeError, match=r"Response\.make"):
         proxy.intercepts.answer(other, "text")
+    with pytest.raises(TypeError, match="'login' is neither a flow nor the id of one"):
+        proxy.intercepts.resume("login")
     other.resume()
     answer.result(20)
 
@@ -216,6 +218,19 @@ def test_of_several_rules_the_longest_time_counts(proxy, client, origin):
 def test_there_is_always_a_limit(proxy, timeout):
     with pytest.raises(ValueError, match="no time limit"):
         proxy.intercept(timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", ["5", [5], True])
+def test_a_limit_is_a_number(proxy, timeout):
+    for ask in (
+        lambda: proxy.intercept(timeout=timeout),
+        lambda: proxy.next(timeout=timeout),
+        lambda: proxy.next(hold=timeout),
+        lambda: proxy.next_sync(timeout=timeout),
+    ):
+        with pytest.raises(TypeError, match="no time limit: it takes seconds, as a number"):
+            ask()
+    assert len(proxy.handlers) == 0
 
 
 def test_mistakes(proxy):
@@ -465,6 +480,16 @@ async def test_none_came(proxy):
     with pytest.raises(TimeoutError, match=r"no flow that matches '~m PUT' came to request"):
         await proxy.next("~m PUT", timeout=0.05)
     assert len(proxy.handlers) == 0
+
+
+async def test_what_is_said_of_it_is_all_that_is_shown(proxy):
+    """No errors of the machinery before it, in a traceback."""
+    with pytest.raises(TimeoutError) as caught:
+        await proxy.next(timeout=0.01)
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)
+    with pytest.raises(TimeoutError) as caught:
+        proxy.next_sync(timeout=0.01)
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)
 
 
 async def test_cancelling_next(proxy, origin):

@@ -9,18 +9,20 @@ import asyncio
 import os
 import threading
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from nbproxy.addons.recordings import Recordings, Sameness
 from nbproxy.addons.rules import Rule
 from nbproxy.addons.server_replay import ReplayServer, give, missing
+from nbproxy.formats.files import SUFFIXES
 from nbproxy.model.flow import HTTPFlow
+from nbproxy.saved import CAPTURE, save
 from nbproxy.saved import open as open_saved
-from nbproxy.saved import save
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from nbproxy.store.view import Flows
 
 MODES: Final = ("once", "new", "none", "all")
+
+_SUFFIXES: Final = tuple(suffix for suffix, kind in SUFFIXES.items() if kind != "curl")
+"""How the name of a file ends that is written in a format with answers in it."""
 
 SETTLE_S: Final = 10.0
 """How long the end of a cassette waits for requests that are still under way."""
@@ -63,13 +68,36 @@ def replay_server(
         name = ", ".join(Path(each).name for each in flows)
         flows = open_saved(*flows)
         fetch = flows.by_id  # they stay in their file until one is needed
-    else:
+    elif isinstance(flows, Iterable):
         name = "recorded flows"
+    else:
+        raise TypeError(f"{flows!r} is neither flows nor a file of them")
     rule = ReplayServer(recordings, name, strict=strict, filter=filter)
     rule.learn(flows, fetch)
     if not len(recordings):
+        if not rule.skipped:
+            raise ValueError(f"{name}: there are no flows in them")
         raise ValueError(f"{name}: there is no answer in them; {rule.skipped} flows have none")
     return rule
+
+
+def _check_place(path: Path) -> None:
+    """Find out whether flows could be written there, while there is nothing to lose.
+
+    Raises:
+        ValueError: The name's end says no format that can be read again.
+        FileNotFoundError: There is no such folder.
+    """
+    if not path.name.endswith(f".{CAPTURE}") and not path.name.lower().endswith(_SUFFIXES):
+        known = ", ".join((f".{CAPTURE}", *_SUFFIXES))
+        raise ValueError(
+            f"{path.name!r} does not say in which format to record: it should end with "
+            f"one of {known}"
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {str(path.parent)!r} to record {path.name!r} in"
+        )
 
 
 class _Take:
@@ -196,6 +224,8 @@ class Cassette(Rule):
         if self.mode == "none" and not there:
             raise FileNotFoundError(f"there is no cassette {str(self.path)!r} to answer from")
         self._records = self.mode in {"new", "all"} or not there
+        if self._records:
+            _check_place(self.path)
         self._recordings = Recordings(self._sameness)
         self._takes, self._old = {}, ()
         self.hits = self.misses = self.recorded = 0

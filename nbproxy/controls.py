@@ -299,7 +299,8 @@ class Controls:
             filter: Which flows; others pass as if there were no cassette. None for all.
 
         Raises:
-            ValueError: There is no such mode, or a name in `ignore` is no JSON path.
+            ValueError: There is no such mode, or a name in `ignore` is no JSON path; when entered:
+                the end of the file's name says no format to record in.
             FormatError: When entered: the file is none of flows.
             OSError: When entered or left: the file cannot be read or written.
 

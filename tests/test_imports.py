@@ -56,7 +56,7 @@ MAY_IMPORT = {
     "datasets": DATA | {"analysis", "formats", "store"},
     "scanning": DATA | {"analysis", "datasets", "offline", "proxy", "saved", "scripts", "store"},
     "holding": DATA | {"handlers", "addons"},
-    "cassettes": DATA | {"engine", "handlers", "store", "addons", "saved"},
+    "cassettes": DATA | {"engine", "handlers", "store", "formats", "addons", "saved"},
     "replaying": DATA | {"engine", "filters", "formats", "store", "addons", "scripts"},
     "controls": DATA | {"engine", "handlers", "addons", "holding", "cassettes"},
     "scripting": DATA | {"certs", "engine", "handlers", "scripts", "store"},

@@ -161,8 +161,10 @@ def test_flows_without_an_answer_are_left_out(proxy):
 def test_nothing_recorded_is_a_mistake(proxy):
     with pytest.raises(ValueError, match="no answer in them; 1 flows have none"):
         proxy.replay_server([HTTPFlow(Request.make("GET", "http://made.test/y"))])
-    with pytest.raises(ValueError, match="no answer in them"):
+    with pytest.raises(ValueError, match="there are no flows in them"):
         proxy.replay_server([])
+    with pytest.raises(TypeError, match="5 is neither flows nor a file of them"):
+        proxy.replay_server(5)
     with pytest.raises(OSError, match="no file"):
         proxy.replay_server("missing.mitm")
     assert len(proxy.handlers) == 0

@@ -249,6 +249,34 @@ def test_mistakes(proxy, tmp_path):
         proxy.cassette(tmp_path / "x.mitm", ignore="$")
 
 
+@pytest.mark.parametrize("mode", ["once", "new", "all"])
+@pytest.mark.parametrize("name", ["tape", "tape.txt", "tape.curl.sh", "tape.NBPROXY"])
+def test_a_name_without_a_format_is_refused_before_anything_passes(proxy, tmp_path, name, mode):
+    tape = proxy.cassette(tmp_path / name, mode)
+    with pytest.raises(ValueError, match=r"should end with one of \.nbproxy, \.mitm"), tape:
+        pytest.fail("it was entered")
+    assert len(proxy.handlers) == 0
+
+
+def test_so_is_a_folder_that_is_not_there(proxy, tmp_path):
+    tape = proxy.cassette(tmp_path / "none" / "tape.har")
+    with (
+        pytest.raises(FileNotFoundError, match=r"no folder '.*none' to record 'tape\.har' in"),
+        tape,
+    ):
+        pytest.fail("it was entered")
+    assert len(proxy.handlers) == 0
+
+
+def test_what_only_answers_may_be_called_anything(proxy, origin, tmp_path):
+    with proxy.cassette(tmp_path / "tape.har"):
+        get(proxy, f"{origin.url}/a")
+    (tmp_path / "tape.har").rename(tmp_path / "tape")
+    with proxy.cassette(tmp_path / "tape") as tape:
+        assert get(proxy, f"{origin.url}/a") == ["0 /a"]
+    assert tape.hits == 1
+
+
 def test_what_it_says_of_itself(proxy, path):
     with proxy.cassette(path, mode="all") as tape:
         assert repr(tape) == f"<cassette {path.name} (all): 0 recorded, 0 hits, 0 refused>"

@@ -23,6 +23,8 @@ HANG_UP: Final = 444
 """The status that stands for no answer at all."""
 
 _SPEC = re.compile(r"([^\w\s~!(\"'])(.+)\1([0-9]{3})", re.DOTALL)
+# What was meant as one: an operator right behind such a sign.
+_MEANT_AS_SPEC = re.compile(r"[^\w\s~!(\"'][!(]*~[a-z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,15 @@ class Block(PartedRule[_Blocked]):
         """The rule for the arguments of `nbproxy.block`.
 
         Raises:
-            ValueError: There is no such status.
+            ValueError: There is no such status, or it is a pattern gone wrong.
+            TypeError: These are neither a filter nor a status.
         """
-        if status is None and filter is not None and _SPEC.fullmatch(filter):
+        _check_filter(filter)
+        if (
+            status is None
+            and filter is not None
+            and (_SPEC.fullmatch(filter) or _MEANT_AS_SPEC.match(filter))
+        ):
             return cls.of_specs((filter,))
         code = 403 if status is None else status
         _check(code)
@@ -93,7 +101,14 @@ class Block(PartedRule[_Blocked]):
                 return
 
 
-def _check(status: int) -> None:
+def _check_filter(given: object) -> None:
+    if not isinstance(given, (str, type(None))):
+        raise TypeError(f"block takes a filter, as a str, not {given!r}")
+
+
+def _check(status: object) -> None:
+    if not isinstance(status, int):
+        raise TypeError(f"{status!r} is no status to answer with: it takes a number, such as 404")
     if not 200 <= status <= 999:
         raise ValueError(f"{status!r} is no status to answer with: 200 to 999, {HANG_UP} for none")
 

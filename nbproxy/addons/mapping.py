@@ -84,6 +84,8 @@ class MapRemote(PartedRule[_Remote]):
             if not isinstance(url, str) or filter is not None:
                 raise ValueError("map_remote takes a pattern alone, or a URL and to=")
             return cls.of_specs((url,))
+        _check_type("map_remote", url, "a URL, as a str, or what re compiles", (str, re.Pattern))
+        _check_type("map_remote", to, "the new URL, as a str", (str,))
         pattern, target = _replacing(url, to)
         shown = url if isinstance(url, str) else url.pattern
         return cls(filter, [_Remote(None, pattern, target)], _arrow(filter, shown, to))
@@ -118,6 +120,11 @@ class MapRemote(PartedRule[_Remote]):
                 if new != old:
                     flow.request.url = new
                     self.hits += 1
+
+
+def _check_type(kind: str, value: object, what: str, types: tuple[type, ...]) -> None:
+    if not isinstance(value, types):
+        raise TypeError(f"{kind} takes {what}, not {value!r}")
 
 
 def _replacing(
@@ -174,6 +181,8 @@ class MapLocal(PartedRule[_Local]):
             if not isinstance(url, str) or filter is not None:
                 raise ValueError("map_local takes a pattern alone, or a URL and path=")
             return cls.of_specs((url,))
+        _check_type("map_local", url, "a URL, as a str, or what re compiles", (str, re.Pattern))
+        _check_type("map_local", path, "a path of a file or a folder", (str, os.PathLike))
         pattern = prefix(url) if isinstance(url, str) else url
         shown = url if isinstance(url, str) else url.pattern
         place = _Local(None, pattern, _existing(path))

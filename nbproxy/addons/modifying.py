@@ -8,6 +8,7 @@ means requests only and `~s` responses only.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -26,7 +27,7 @@ from nbproxy.filters.tree import And, Not, Or
 from nbproxy.model.headers import check_name, check_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, TypeAlias
 
     from nbproxy.filters.tree import Node
@@ -135,6 +136,8 @@ class ModifyHeaders(_Modification[_Change]):
         Raises:
             ValueError: They make no sense.
         """
+        _check_fields("set", set)
+        _check_fields("add", add)
         names = (remove,) if isinstance(remove, str) else tuple(remove)
         changes = [
             *(_Change(None, name, ()) for name in names),
@@ -190,8 +193,23 @@ class ModifyHeaders(_Modification[_Change]):
         self.hits += message.headers.fields != before
 
 
-def _texts(values: str | Iterable[str]) -> tuple[str, ...]:
-    return (values,) if isinstance(values, str) else tuple(values)
+def _check_fields(word: str, fields: object) -> None:
+    if not isinstance(fields, Mapping):
+        raise TypeError(
+            f"modify_headers: {word} = {fields!r}: it takes a dict, such as {{'name': 'value'}}"
+        )
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        return (_text(values),)
+    return tuple(_text(value) for value in values)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"modify_headers: the value of a field is a str, not {value!r}")
+    return value
 
 
 def _file(text: str) -> Path | None:
@@ -330,8 +348,12 @@ def _unescaped(text: str) -> bytes:
     return re.sub(rb"\\(?:x([0-9A-Fa-f]{2})|.)", byte, _raw(text), flags=re.DOTALL)
 
 
-def _raw(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+def _raw(text: object) -> bytes:
+    if isinstance(text, bytes):
+        return text
+    if not isinstance(text, str):
+        raise TypeError(f"modify_body takes str, bytes or what re compiles, not {text!r}")
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _try(substitution: _Substitution) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import numbers
 import random
 from typing import TYPE_CHECKING, ClassVar
 
@@ -44,6 +45,7 @@ class Throttle(Rule):
         if latency is None and bandwidth is None and fail is None and status is None:
             raise ValueError("throttle takes latency=, bandwidth=, fail= or status=")
         self._latency = _range(latency)
+        _check_numbers(bandwidth=bandwidth, fail=fail, status=status)
         if bandwidth is not None and not bandwidth > 0:
             raise ValueError(f"bandwidth = {bandwidth!r}: it takes bytes per second, above 0")
         self._bandwidth = bandwidth
@@ -111,9 +113,18 @@ class Throttle(Rule):
             flow.kill()
 
 
-def _range(latency: float | tuple[float, float] | None) -> tuple[float, float]:
-    given = (0.0, 0.0) if latency is None else latency
-    low, high = given if isinstance(given, tuple) else (given, given)
-    if not 0 <= low <= high < float("inf"):
-        raise ValueError(f"latency = {latency!r}: it takes seconds, or (from, to) in seconds")
-    return low, high
+def _check_numbers(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None and not isinstance(value, numbers.Real):
+            raise TypeError(f"{name} = {value!r}: it takes a number")
+
+
+def _range(latency: object) -> tuple[float, float]:
+    given = 0.0 if latency is None else latency
+    ends = given if isinstance(given, (tuple, list)) else (given, given)
+    wrong = f"latency = {latency!r}: it takes seconds, or (from, to) in seconds"
+    if not all(isinstance(end, numbers.Real) for end in ends):
+        raise TypeError(wrong)
+    if len(ends) != 2 or not 0 <= ends[0] <= ends[1] < float("inf"):
+        raise ValueError(wrong)
+    return ends[0], ends[1]

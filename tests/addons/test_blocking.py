@@ -104,6 +104,26 @@ def test_what_is_no_status(proxy, status):
         Block.of_specs([f":~u x:{status}"])
 
 
+@pytest.mark.parametrize("pattern", [":~u users:abc", ":~u users:", "|!~u users|4044", "/~u x"])
+def test_a_pattern_gone_wrong_is_not_taken_for_a_url(proxy, pattern):
+    with pytest.raises(ValueError, match="is no pattern of block_list: write :filter:status"):
+        proxy.block(pattern)
+    assert len(proxy.handlers) == 0
+
+
+@pytest.mark.parametrize("condition", [":8080", "/api/", "/ ~m POST", "^https: & ~m POST"])
+def test_urls_with_such_signs_are_filters(proxy, condition):
+    assert proxy.block(condition).filter == condition
+
+
+def test_what_is_of_a_wrong_type(proxy):
+    with pytest.raises(TypeError, match="block takes a filter, as a str, not 5"):
+        proxy.block(5)
+    with pytest.raises(TypeError, match="'404' is no status to answer with"):
+        proxy.block("~u x", "404")
+    assert len(proxy.handlers) == 0
+
+
 def test_what_is_no_pattern(proxy):
     with pytest.raises(ValueError, match="no pattern of block_list"):
         Block.of_specs(["~u x"])

@@ -357,3 +357,19 @@ def test_urls_are_those_the_client_names(proxy, folder):
     with through(proxy) as client:
         found = client.get("https://127.0.0.1:1/main.js", headers={"host": "named.test"})
     assert found.text == "ours()"
+
+
+def test_what_is_of_a_wrong_type(proxy, folder):
+    with pytest.raises(
+        TypeError, match="map_local takes a URL, as a str, or what re compiles, not 5"
+    ):
+        proxy.map_local(5, folder)
+    with pytest.raises(TypeError, match="map_local takes a path of a file or a folder, not 5"):
+        proxy.map_local("http://a.test", 5)
+    with pytest.raises(
+        TypeError, match="map_remote takes a URL, as a str, or what re compiles, not"
+    ):
+        proxy.map_remote(5, "http://a.test")
+    with pytest.raises(TypeError, match="map_remote takes the new URL, as a str, not 5"):
+        proxy.map_remote("http://a.test", 5)
+    assert len(proxy.handlers) == 0

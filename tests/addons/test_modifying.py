@@ -158,6 +158,28 @@ def test_mistakes_in_modify_headers(proxy, arguments, wanted):
     assert len(proxy.handlers) == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ({"set": ["a"]}, r"set = \['a'\]: it takes a dict"),
+        ({"add": "a"}, "add = 'a': it takes a dict"),
+        ({"set": {"a": 1}}, "the value of a field is a str, not 1"),
+        ({"add": {"a": ["x", None]}}, "the value of a field is a str, not None"),
+    ],
+)
+def test_wrong_types_in_modify_headers(proxy, arguments, wanted):
+    with pytest.raises(TypeError, match=wanted):
+        proxy.modify_headers(**arguments)
+    assert len(proxy.handlers) == 0
+
+
+def test_wrong_types_in_modify_body(proxy):
+    for arguments in (("~s", 5, "x"), ("~s", "x", 5)):
+        with pytest.raises(TypeError, match=r"modify_body takes str, bytes or .*, not 5"):
+            proxy.modify_body(*arguments)
+    assert len(proxy.handlers) == 0
+
+
 def test_a_file_that_is_not_there(proxy, tmp_path):
     for modify in (proxy.modify_headers, proxy.modify_body):
         with pytest.raises(FileNotFoundError):

@@ -139,6 +139,7 @@ def test_taking_it_back(proxy, origin):
         ({}, "throttle takes latency="),
         ({"latency": -1}, "latency = -1"),
         ({"latency": (2, 1)}, "from, to"),
+        ({"latency": (1,)}, r"latency = \(1,\): it takes seconds, or \(from, to\)"),
         ({"latency": float("nan")}, "latency = nan"),
         ({"bandwidth": 0}, "bytes per second, above 0"),
         ({"fail": 1.5}, "a probability"),
@@ -149,3 +150,23 @@ def test_mistakes(proxy, arguments, wanted):
     with pytest.raises(ValueError, match=wanted):
         proxy.throttle(**arguments)
     assert len(proxy.handlers) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ({"latency": "1"}, "latency = '1': it takes seconds, or"),
+        ({"latency": (0, "1")}, "it takes seconds, or"),
+        ({"bandwidth": "1k"}, "bandwidth = '1k': it takes a number"),
+        ({"fail": "x"}, "fail = 'x': it takes a number"),
+        ({"status": "503"}, "status = '503': it takes a number"),
+    ],
+)
+def test_wrong_types(proxy, arguments, wanted):
+    with pytest.raises(TypeError, match=wanted):
+        proxy.throttle(**arguments)
+    assert len(proxy.handlers) == 0
+
+
+def test_two_ends_may_be_a_list(proxy):
+    assert "0.1 to 0.5 s" in repr(proxy.throttle(latency=[0.1, 0.5]))

@@ -31,6 +31,7 @@ from nbproxy.notebook.shown import (
     moment_text,
     path_text,
     plain,
+    remarks,
     size_text,
     state_chip,
     state_text,
@@ -365,11 +366,7 @@ def flow_html(flow: HTTPFlow) -> str:
     parts = [CSS, tag("div", "".join(head), "nbp-head")]
     if flow.error is not None:
         parts.append(tag("div", as_html(f"✕ {plain(flow.error.msg, 1000)}"), "nbp-bad"))
-    parts += [
-        tag("div", as_html(plain(text, 1000)), "nbp-dim")
-        for text in (flow.marked, flow.comment)
-        if text
-    ]
+    parts += [tag("div", as_html(text), "nbp-dim") for text in remarks(flow, 1000)]
     parts.append(_message_html(flow.request))
     if flow.response is not None:
         parts.append(_message_html(flow.response))
@@ -429,7 +426,7 @@ def flow_text(flow: HTTPFlow) -> str:
     lines = [f"Flow {flow.id}: {plain(request.method, 40)} {_url(flow)} → {state_text(flow)}"]
     if flow.error is not None:
         lines.append(f"error: {plain(flow.error.msg, 1000)}")
-    lines += [plain(text, 1000) for text in (flow.marked, flow.comment) if text]
+    lines += remarks(flow, 1000)
     sections = [("Request", _message_text(request))]
     if response is not None:
         sections.append(("Response", _message_text(response)))

@@ -102,6 +102,12 @@ def plain(value: object, limit: int = 200) -> str:
     return visible(default_masker().mask_text(text[:_LOOK_AT]), limit)
 
 
+def remarks(flow: HTTPFlow, limit: int = 200) -> list[str]:
+    """Its mark and its comment, what there is of them; the usual mark as a star."""
+    mark = "★" if flow.marked == ":default:" else flow.marked
+    return [plain(text, limit) for text in (mark, flow.comment) if text]
+
+
 def path_text(path: str, limit: int = 160) -> str:
     """A path with its query, or a URL, masked."""
     return visible(default_masker().mask_url(path[:_LOOK_AT]), limit)

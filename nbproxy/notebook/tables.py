@@ -24,6 +24,7 @@ from nbproxy.notebook.shown import (
     moment_text,
     path_text,
     plain,
+    remarks,
     size_text,
     state_chip,
     state_text,
@@ -174,15 +175,11 @@ def _more_html(flow: HTTPFlow) -> str:
     notes = []
     if flow.error is not None:
         notes.append(tag("span", as_html(f"✕ {plain(flow.error.msg, 300)}"), "nbp-bad"))
-    notes += [tag("span", as_html(text), "nbp-dim") for text in _remarks(flow)]
+    notes += [tag("span", as_html(text), "nbp-dim") for text in remarks(flow)]
     if not notes:
         return ""
     blank = tag("td", "") * 3
     return tag("tr", blank + tag("td", " · ".join(notes), colspan="6"), "nbp-more")
-
-
-def _remarks(flow: HTTPFlow) -> list[str]:
-    return [plain(text, 200) for text in (flow.marked, flow.comment) if text]
 
 
 def _host(flow: HTTPFlow, limit: int) -> str:
@@ -229,7 +226,7 @@ def _table_text(flows: Sequence[HTTPFlow], totals: Totals, limit: int, title: st
             indent = " " * (widths[0] + 2)
             if flow.error is not None:
                 lines.append(f"{indent}error: {plain(flow.error.msg, 160)}")
-            lines += [f"{indent}{text}" for text in _remarks(flow)]
+            lines += [f"{indent}{text}" for text in remarks(flow)]
     return "\n".join(lines)
 
 

@@ -254,14 +254,15 @@ def test_copying(desk):
 def test_marking_and_commenting(desk):
     desk.row("/style.css").click()
     desk.button("Mark").click()
-    expect(desk.row("/style.css")).to_contain_text(":default:")
+    expect(desk.row("/style.css")).to_contain_text("/style.css★")
+    expect(desk.root.locator(".nbi-headline")).to_contain_text("★")
     desk.menu("More", "Comment…")
     desk.root.get_by_role("textbox", name="Comment").fill("look here")
     desk.page.keyboard.press("Enter")
     expect(desk.row("/style.css")).to_contain_text("look here")
     expect(desk.root.locator(".nbi-headline")).to_contain_text("look here")
     desk.button("Mark").click()
-    expect(desk.row("/style.css")).not_to_contain_text(":default:")
+    expect(desk.row("/style.css")).not_to_contain_text("★")
 
 
 def test_saving(desk, lab):

@@ -74,6 +74,10 @@ def test_errors_marks_and_flows_under_way(store):
     assert "✕ nobody answered" in page.text
     assert ":red_circle: · look at this" in page.text
     assert page.text.count("…") == 2
+    live.marked = True
+    for shown in (check(tables.flows_html(Flows(store))).text, tables.flows_text(Flows(store))):
+        assert "★" in shown
+        assert ":default:" not in shown
     text = tables.flows_text(Flows(store))
     assert "error: nobody answered" in text
     assert "look at this" in text

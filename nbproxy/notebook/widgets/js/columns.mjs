@@ -1,6 +1,6 @@
 // The columns of the table: what each shows of a row, and how wide it is.
 
-import { clockText, durationText, make, momentText, setText, sizeText } from "./dom.mjs";
+import { clockText, durationText, make, markText, momentText, setText, sizeText } from "./dom.mjs";
 import { FAILED, HELD, RECEIVING, TLS, UNDER_WAY } from "./mirror.mjs";
 
 /** What a row says of its state: a word, and the class that repeats it in colour. */
@@ -23,7 +23,7 @@ const textColumn = (key, title, width, more = {}) => ({
   ...more,
 });
 
-const notesOf = (mirror, slot) => [mirror.text("mark", slot), mirror.text("comment", slot)].filter(Boolean).join(" ");
+const notesOf = (mirror, slot) => [markText(mirror.text("mark", slot)), mirror.text("comment", slot)].filter(Boolean).join(" ");
 
 const log = (value) => Math.log10(1 + value);
 
@@ -147,7 +147,9 @@ export const COLUMNS = [
   textColumn("client", "Client", 128, { kind: "dim" }),
   textColumn("server", "Server", 128, { kind: "dim" }),
   textColumn("error", "Error", 180),
-  textColumn("mark", "Mark", 80),
+  textColumn("mark", "Mark", 80, {
+    draw: (cell, mirror, slot) => setText(cell.text, markText(mirror.text("mark", slot))),
+  }),
   textColumn("comment", "Comment", 140),
   textColumn("origin", "Asked by", 110, { name: "cell and function" }),
 ];

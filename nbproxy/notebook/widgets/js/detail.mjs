@@ -2,7 +2,7 @@
 
 import { BodyView, pairTable } from "./body.mjs";
 import { Editor } from "./edit.mjs";
-import { button, countText, durationText, fill, make, sizeText, uniqueId } from "./dom.mjs";
+import { button, countText, durationText, fill, make, markText, sizeText, uniqueId } from "./dom.mjs";
 import { menuButton } from "./menu.mjs";
 import { timingView } from "./timing.mjs";
 
@@ -214,7 +214,7 @@ export class DetailPane {
       this.count > 1 ? make("span", { class: "nbi-hint", text: `and ${countText(this.count - 1)} more selected` }) : null,
       flow.origin ? make("span", { class: "nbi-hint nbi-origin", text: `asked by ${flow.origin}` }) : null,
       flow.replay ? make("span", { class: "nbi-tag", text: `replayed ${flow.replay}` }) : null,
-      flow.mark ? make("span", { class: "nbi-tag", text: flow.mark }) : null,
+      flow.mark ? make("span", { class: "nbi-tag", text: markText(flow.mark) }) : null,
       flow.comment ? make("span", { class: "nbi-tag", text: flow.comment }) : null,
     );
     this.revealButton.textContent = this.revealed ? "Mask" : "Reveal";

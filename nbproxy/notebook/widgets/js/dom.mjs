@@ -100,3 +100,6 @@ export function countText(number, noun = "") {
   const text = counts.format(number);
   return noun ? `${text} ${noun}${number === 1 ? "" : "s"}` : text;
 }
+
+/** How a mark is shown: the usual one, which has no name for people, as on its button. */
+export const markText = (mark) => (mark === ":default:" ? "★" : mark);

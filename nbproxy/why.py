@@ -149,11 +149,13 @@ def why(url: str, *, proxy: Proxy | None = None) -> Why:
 
     Raises:
         ValueError: It is no URL.
+        TypeError: It is no str.
 
     Example:
         >>> nbproxy.why("https://example.org/")  # doctest: +SKIP
     """
     __tracebackhide__ = True  # IPython then shows the user's line, not ours
+    _check_type(url)
     used = proxy if proxy is not None else _current.get(started=False)
     try:
         target = _Target.of(url)
@@ -169,6 +171,12 @@ def why(url: str, *, proxy: Proxy | None = None) -> Why:
             checks.append(_OTHERS)
     shown = visible(default_masker().mask_url(url.strip()), 300)
     return Why(shown, checks, used.flows.of(asked.same))
+
+
+def _check_type(url: object) -> None:
+    __tracebackhide__ = True
+    if not isinstance(url, str):
+        raise TypeError(f"why takes a URL, as a str, not {url!r:.80}; of a flow, its request.url")
 
 
 @dataclass(frozen=True, slots=True)

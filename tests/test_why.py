@@ -212,3 +212,8 @@ def test_times_in_words():
         "2 h ago",
         "0 s ago",
     ]
+
+
+def test_what_is_no_text(proxy):
+    with pytest.raises(TypeError, match="why takes a URL, as a str, not 5"):
+        nbproxy.why(5, proxy=proxy)

@@ -93,10 +93,16 @@ def inspect(
     if flows is None:
         flows = proxy.flows
     elif not isinstance(flows, Flows):
-        raise TypeError(
-            f"inspect() takes flows, such as nbproxy.flows or nbproxy.open(...), not {flows!r:.80}"
-        )
+        raise _not_flows(flows)
     return Inspector(flows, proxy, filter=filter, height=height)
+
+
+def _not_flows(given: object) -> TypeError:
+    hint = "; a filter is given as filter=, a file is opened by nbproxy.open(...)"
+    return TypeError(
+        "inspect() takes flows, such as nbproxy.flows, nbproxy.flows[:10] or nbproxy.open(...), "
+        f"not {given!r:.80}{hint if isinstance(given, str) else ''}"
+    )
 
 
 def close_all() -> None:

@@ -447,8 +447,10 @@ def test_inspect(proxy, monkeypatch):
     assert "filter '~m GET'" in repr(widget)
     widget.close()
     assert nbproxy.inspect is inspect
-    with pytest.raises(TypeError, match="takes flows"):
+    with pytest.raises(TypeError, match="a filter is given as filter=, a file is opened by"):
         inspect("~m GET")
+    with pytest.raises(TypeError, match=r"takes flows, such as nbproxy\.flows, .* not 5$"):
+        inspect(5)
     with pytest.raises(FilterError):
         inspect(filter="~c ((")
     slice_ = inspect(proxy.flows[:1])

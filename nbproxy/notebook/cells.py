@@ -71,6 +71,8 @@ class NotebookCells:
         # 8 after it.
         number = len(self._shell.user_ns["In"])
         message = self._message()
+        if info is None and _is_stored(message):
+            number = max(1, number - 1)  # it is in `In` already
         request = message.get("header", {}).get("msg_id") or self._shell.execution_count
         outer = self._run.get()
         if outer is not None and outer.request == request:
@@ -104,6 +106,12 @@ class NotebookCells:
         """The message that asked for what runs now; empty in a terminal."""
         get_parent = getattr(self._shell, "get_parent", None)  # kernels have it
         return (get_parent() if get_parent is not None else None) or {}
+
+
+def _is_stored(message: dict[str, Any]) -> bool:
+    """Whether the cell that a message asked for is in `In` while it runs."""
+    content = message.get("content", {})
+    return bool(content.get("store_history", True)) and not content.get("silent", False)
 
 
 class NotebookReporter(StderrReporter):

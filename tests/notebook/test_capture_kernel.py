@@ -104,6 +104,20 @@ def test_a_cell_that_awaits(nb, site):
     assert found[3:] == [("/?3", 10, None), ("/?4", 10, None), ("/?5", 12, None)]
 
 
+def test_so_they_are_in_the_cell_that_loads_us(notebook, site):
+    result = notebook.execute(
+        "%load_ext nbproxy\n"
+        "import requests\n"
+        "def get():\n"
+        f"    requests.get('{site.http_url}/', proxies=nbproxy.proxies)\n"
+        "get()\n"
+        "found = nbproxy.df[['cell', 'line', 'function']].values.tolist()"
+        " == [[len(In) - 1, 4, 'get']]\n"
+        "found"
+    )
+    assert result.value == "True"
+
+
 def test_without_a_capture_the_columns_are_there_too(nb, site):
     result = nb.execute(
         "import requests\n"

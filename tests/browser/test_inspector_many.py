@@ -53,10 +53,11 @@ def test_a_hundred_thousand_flows(desk, picture, capsys):
 
 
 def test_what_is_scrolled_to_comes_before_the_rest(lab, new_page, capsys):
-    notebook = lab.open(new_page(), SETUP, FILL.format(count=COUNT), SHOW)
+    notebook = lab.open(new_page(), SETUP, FILL.format(count=COUNT), SHOW, "ins.close()")
     notebook.run(0)
     notebook.run(1)
     took, progress = notebook.page.evaluate(EARLY, 2)
+    notebook.run(3)  # a kernel that ends in the midst of a message may garble it
     with capsys.disabled():
         print(f"\nscrolled to rows that had not come: there after {took:.0f} ms, {progress}")
     left = re.search(r"([\d,]+) rows to come", progress)

@@ -56,7 +56,7 @@ def test_what_is_scrolled_to_comes_before_the_rest(lab, new_page, capsys):
     notebook = lab.open(new_page(), SETUP, FILL.format(count=COUNT), SHOW, "ins.close()")
     notebook.run(0)
     notebook.run(1)
-    took, progress = notebook.page.evaluate(EARLY, 2)
+    took, progress = notebook.page.evaluate(EARLY, [2, COUNT])
     notebook.run(3)  # a kernel that ends in the midst of a message may garble it
     with capsys.disabled():
         print(f"\nscrolled to rows that had not come: there after {took:.0f} ms, {progress}")

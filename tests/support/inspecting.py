@@ -27,7 +27,7 @@ PAINT: Final = """async ([index, count]) => {
 }"""
 """Runs the cell that shows an inspector over so many flows: ms to the first row, to the last."""
 
-EARLY: Final = """async index => {
+EARLY: Final = """async ([index, count]) => {
   const { content } = window.jupyterapp.shell.currentWidget;
   const { node } = content.widgets[index];
   const frame = () => new Promise(requestAnimationFrame);
@@ -37,6 +37,8 @@ EARLY: Final = """async index => {
   window.jupyterapp.commands.execute('notebook:run-cell');
   while (!rows().some(row => !isAbsent(row))) await frame();
   const grid = node.querySelector('.nbi-grid');
+  // before that it shows what the widget was made with, a few hundred rows
+  while (Number(grid.getAttribute('aria-rowcount')) <= count) await frame();
   const began = performance.now();
   const place = 0.3;
   const total = Number(grid.getAttribute('aria-rowcount'));
@@ -48,7 +50,7 @@ EARLY: Final = """async index => {
   while (!rows().length || rows().some(isAbsent)) await frame();
   return [performance.now() - began, node.querySelector('.nbi-progress').textContent];
 }"""
-"""Runs the cell that shows an inspector, and scrolls to where no rows are yet: ms until they are
+"""Runs the cell that shows so many flows, and scrolls to where no rows are yet: ms until they are
 there, and what is said of the others at that moment."""
 
 SCROLL: Final = """async places => {

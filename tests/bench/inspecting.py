@@ -10,7 +10,13 @@ from playwright.sync_api import Error, sync_playwright
 from tests.bench.processes import BenchError, Usage
 from tests.bench.subjects import setting
 from tests.support.inspecting import FILL, PAINT, SCROLL
-from tests.support.jupyter import JupyterServer, Notebook, find_browser
+from tests.support.jupyter import (
+    BROWSER_FLAGS,
+    NO_BROWSER,
+    JupyterServer,
+    Notebook,
+    find_browser,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,23 +56,21 @@ class InspectedKernel:
     def __init__(self, folder: Path, confdir: Path, trusted: Path, flows: int) -> None:
         path = find_browser()
         if path is None:
-            raise BenchError("there is no Chromium; CHROMIUM=/path/to/it says where one is")
+            raise BenchError(NO_BROWSER)
         folder.mkdir()
         with contextlib.ExitStack() as stack:
             server = stack.enter_context(JupyterServer("lab", folder))
             play = stack.enter_context(sync_playwright())
-            browser = play.chromium.launch(
-                executable_path=path,
-                args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-            )
+            browser = play.chromium.launch(executable_path=path, args=BROWSER_FLAGS)
             stack.callback(browser.close)
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            self._cells = (setting(confdir, trusted), _START, _WHERE, _SHOW, _HIDE, _CLEAR, _SENT)
-            self._fill = FILL.format(count=flows)
+            self._set_up, self._fill = setting(confdir, trusted), FILL.format(count=flows)
             self._flows = flows
-            self._notebook: Notebook = server.open(page, *self._cells, self._fill)
+            cells = (self._set_up, _START, _WHERE, _SHOW, _HIDE, _CLEAR, _SENT, self._fill)
+            self._cell = {source: number for number, source in enumerate(cells)}
+            self._notebook: Notebook = server.open(page, *cells)
             stack.callback(self._notebook.shutdown)
-            self._run(self._cells[0])
+            self._run(self._set_up)
             self._run(_START)
             pid, port = map(int, self._run(_WHERE).split())
             self.port, self.usage = port, Usage(pid)
@@ -80,7 +84,7 @@ class InspectedKernel:
 
     def _run(self, source: str) -> str:
         try:
-            return self._notebook.run([*self._cells, self._fill].index(source))
+            return self._notebook.run(self._cell[source])
         except (Error, AssertionError) as error:
             raise BenchError(f"the notebook does not do what it should: {error}") from error
 
@@ -111,7 +115,7 @@ class InspectedKernel:
         self._run(self._fill)
         page = self._notebook.page
         try:
-            first, whole = page.evaluate(PAINT, [self._cells.index(_SHOW), self._flows])
+            first, whole = page.evaluate(PAINT, [self._cell[_SHOW], self._flows])
             return first, whole, page.evaluate(SCROLL, list(_PLACES))
         except Error as error:
             raise BenchError(f"the inspector does not show: {error}") from error

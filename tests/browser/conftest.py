@@ -14,7 +14,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error, expect, sync_playwright
 
-from tests.support.jupyter import PYTHONPATH, REPOSITORY, JupyterServer, find_browser
+from tests.support.jupyter import (
+    BROWSER_FLAGS,
+    NO_BROWSER,
+    PYTHONPATH,
+    REPOSITORY,
+    JupyterServer,
+    find_browser,
+)
 from tests.support.kernels import IPYKERNEL6
 
 PICTURES = REPOSITORY / "build" / "screenshots"
@@ -30,10 +37,9 @@ def browser_path():
     """Where a browser is."""
     path = find_browser()
     if path is None:
-        message = "there is no Chromium; CHROMIUM=/path/to/it says where one is"
         if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+            pytest.fail(NO_BROWSER)
+        pytest.skip(NO_BROWSER)
     return path
 
 
@@ -43,7 +49,7 @@ def chromium(browser_path):
     with sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=browser_path,
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+            args=BROWSER_FLAGS,
         )
         yield browser
         browser.close()

@@ -606,18 +606,23 @@ class Memory:
         self.grown = max(self.grown, self._process.memory_info().rss - self._before)
 
 
-def test_100_mb_down_cost_little_memory_and_are_recorded(proxy, connect, make_origin):
-    block = bytes(range(256)) * 4096
+def answering_at_length(block, count):
+    """Serve one request with so many blocks."""
 
     def serve(wire):
         wire.message()
-        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (100 * MB))
-        for _ in range(100):
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(block) * count))
+        for _ in range(count):
             wire.send(block)
         wire.message()
 
+    return serve
+
+
+def test_100_mb_down_cost_little_memory_and_are_recorded(proxy, connect, make_origin):
+    block = bytes(range(256)) * 4096
     wire = connect(proxy)
-    wire.ask(f"{make_origin(serve).url}/")
+    wire.ask(f"{make_origin(answering_at_length(block, 100)).url}/")
     memory = Memory()
     wire.head()
     for _ in range(100):
@@ -634,16 +639,8 @@ def test_a_large_body_does_not_wait_until_more_has_gathered(
 ):
     monkeypatch.setattr(writer, "_GATHER_S", 10 * PATIENCE_S)
     block = bytes(MB)
-
-    def serve(wire):
-        wire.message()
-        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (40 * MB))
-        for _ in range(40):
-            wire.send(block)
-        wire.message()
-
     wire = connect(proxy)
-    wire.ask(f"{make_origin(serve).url}/")
+    wire.ask(f"{make_origin(answering_at_length(block, 40)).url}/")
     wire.head()
     for _ in range(40):
         assert wire.exactly(MB) == block

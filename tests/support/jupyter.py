@@ -56,6 +56,12 @@ _COMMANDS: Final = {"lab": ["lab"], "notebook": ["notebook"]}
 _CLASSES: Final = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}
 
 
+#: How a browser is started where there is no screen and perhaps no user but root.
+BROWSER_FLAGS: Final = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
+
+NO_BROWSER: Final = "there is no Chromium; CHROMIUM=/path/to/it says where one is"
+
+
 def find_browser() -> str | None:
     """The path of a Chromium, None if there is none: `CHROMIUM` says where one is."""
     names = ("chromium", "chromium-browser", "google-chrome")

@@ -309,9 +309,10 @@ def _download(*, tls: bool) -> Callable[[Bench, Section], None]:
     return measure
 
 
-def _scripts(bench: Bench, section: Section) -> None:
+def _side_by_side(bench: Bench, section: Section, *names: str) -> tuple[Figures, Figures]:
+    """Requests per second, and processor time for one, of subjects that take turns."""
     rates, cpu = Figures(list), Figures(list)
-    with bench.subjects(PLAIN, SCRIPTED) as subjects:
+    with bench.subjects(*names) as subjects:
         for _ in range(bench.plan.rounds):
             for name, subject in subjects.items():
                 assert subject.usage is not None
@@ -323,6 +324,11 @@ def _scripts(bench: Bench, section: Section) -> None:
                 cpu[name].append(result.cpu_us)
     section.columns = ("requests/s", "CPU us/request")
     section.rows = {name: [rates[name], cpu[name]] for name in rates}
+    return rates, cpu
+
+
+def _scripts(bench: Bench, section: Section) -> None:
+    rates, cpu = _side_by_side(bench, section, PLAIN, SCRIPTED)
     section.checks = [
         *_versus("with a script / with a handler, requests/s", rates, SCRIPTED, PLAIN, 0.85),
         *_versus("with a handler / with a script, CPU", cpu, PLAIN, SCRIPTED, 0.85),
@@ -330,19 +336,7 @@ def _scripts(bench: Bench, section: Section) -> None:
 
 
 def _record(bench: Bench, section: Section) -> None:
-    rates, cpu = Figures(list), Figures(list)
-    with bench.subjects(FORGETFUL, PLAIN) as subjects:
-        for _ in range(bench.plan.rounds):
-            for name, subject in subjects.items():
-                assert subject.usage is not None
-                route = bench.route(subject, tls=False)
-                result = load.keep_alive(
-                    route, _CONNECTIONS, bench.plan.seconds, subject.usage.cpu_s
-                )
-                rates[name].append(result.rate)
-                cpu[name].append(result.cpu_us)
-    section.columns = ("requests/s", "CPU us/request")
-    section.rows = {name: [rates[name], cpu[name]] for name in rates}
+    rates, _ = _side_by_side(bench, section, FORGETFUL, PLAIN)
     section.checks = _versus("recording / none kept, requests/s", rates, PLAIN, FORGETFUL, 0.9)
 
 

@@ -167,8 +167,7 @@ class Controls:
         __tracebackhide__ = True
         self._need_loop("next")
         check_seconds(timeout)
-        waiting = Next(self.intercepts, filter, on, hold).attach(self.handlers)
-        return waiting.coroutine(timeout)
+        return Next(self.intercepts, filter, on, hold).coroutine(self.handlers, timeout)
 
     def next_sync(
         self,
@@ -206,7 +205,7 @@ class Controls:
                 "use `await nbproxy.next(...)` in an `async def`, or mark the handler "
                 "@nbproxy.concurrent"
             )
-        return Next(self.intercepts, filter, on, hold).attach(self.handlers).wait(timeout)
+        return Next(self.intercepts, filter, on, hold).wait(self.handlers, timeout)
 
     def _need_loop(self, name: str) -> LoopRunner:
         if self.runner is None:

@@ -501,12 +501,19 @@ class Next(_Holder):
         super().took(flow)
         self._found.set_result(flow)
 
-    def coroutine(self, timeout_s: float | None) -> Coroutine[Any, Any, HTTPFlow]:
-        """What `await nbproxy.next(...)` awaits; the flow is waited for from now on already."""
+    def coroutine(
+        self, registry: Registry, timeout_s: float | None
+    ) -> Coroutine[Any, Any, HTTPFlow]:
+        """Register the handlers; what `await nbproxy.next(...)` awaits."""
         __tracebackhide__ = True
         waiting = self._wait(timeout_s)
         # never awaited, it has no `finally` to run
         weakref.finalize(waiting, self.off).atexit = False
+        try:
+            self.attach(registry)
+        except BaseException:  # an interrupt, too
+            waiting.close()
+            raise
         return waiting
 
     async def _wait(self, timeout_s: float | None) -> HTTPFlow:
@@ -522,10 +529,11 @@ class Next(_Holder):
         finally:
             self.off()
 
-    def wait(self, timeout_s: float | None) -> HTTPFlow:
-        """Block until the flow is there."""
+    def wait(self, registry: Registry, timeout_s: float | None) -> HTTPFlow:
+        """Register the handlers, and block until the flow is there."""
         __tracebackhide__ = True
         try:
+            self.attach(registry)
             with contextlib.suppress(TimeoutError):
                 return self._found.result(timeout_s)
             return self._last_chance(timeout_s)

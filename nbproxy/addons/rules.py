@@ -58,7 +58,8 @@ class Rule:
         self.filter = filter
         self.hits = 0
         self._registry: Registry | None = None
-        self._handlers: list[Handler] = []
+        # by function, which is there before it is registered: an interrupt leaves none behind
+        self._handlers: dict[Callable[..., Any], Handler | None] = {}
 
     # -- for subclasses
 
@@ -84,26 +85,37 @@ class Rule:
             source: Whose they are; by default the cell's that runs, if one does.
         """
         __tracebackhide__ = True  # IPython then shows the user's line, not ours
-        cell = registry.cells.current_cell() if registry.cells is not None else None
         self._registry = registry
-        for hook, method in self.hooks().items():
-            condition = self.filter if HOOKS[hook].kind == "flow" else None
-            function = _named(method, self._handler_name(cell))
-            owner = source or self._owner(function, cell)
-            if owner is None:  # a handler of the cell like any other
-                registry.on(hook, condition)(function)
-                handler = next(each for each in registry if each.function is function)
-            else:
-                handler = registry.add(
-                    hook,
-                    function,
-                    filter=condition,
-                    source=owner,
-                    context=cell.context if cell is not None else None,
-                    first=self.first,
-                )
-            self._handlers.append(handler)
+        self._handlers = {}
+        try:
+            for hook, method in self.hooks().items():
+                self._register(registry, hook, method, source)
+        except BaseException:  # an interrupt, too: nobody would have a handle to take it back
+            self.off()
+            raise
         return self
+
+    def _register(
+        self, registry: Registry, hook: str, method: Callable[..., Any], source: Source | None
+    ) -> None:
+        cell = registry.cells.current_cell() if registry.cells is not None else None
+        condition = self.filter if HOOKS[hook].kind == "flow" else None
+        function = _named(method, self._handler_name(cell))
+        owner = source or self._owner(function, cell)
+        self._handlers[function] = None
+        if owner is None:  # a handler of the cell like any other
+            registry.on(hook, condition)(function)
+            handler = next(each for each in registry if each.function is function)
+        else:
+            handler = registry.add(
+                hook,
+                function,
+                filter=condition,
+                source=owner,
+                context=cell.context if cell is not None else None,
+                first=self.first,
+            )
+        self._handlers[function] = handler
 
     def _handler_name(self, cell: Cell | None) -> str:
         """What its handlers are called, by which the registry tells those of a cell apart.
@@ -125,21 +137,21 @@ class Rule:
     def off(self) -> None:
         """Take it back. A second time changes nothing. From any thread."""
         if self._registry is not None:
-            for handler in self._handlers:
+            for function in self._handlers:
                 with contextlib.suppress(ValueError):  # its cell was run again, or `nbproxy.off()`
-                    self._registry.off(handler)
+                    self._registry.off(function)
 
     @property
     def active(self) -> bool:
         """Whether it is in force: not taken back, nor replaced by running its cell again."""
         registry = self._registry
-        return registry is not None and any(handler in self._handlers for handler in registry)
+        return registry is not None and any(each.function in self._handlers for each in registry)
 
     def say(self, text: str) -> None:
         """Tell the user something about it, once for all its handlers, under its cell."""
         registry = self._registry
-        if registry is not None and self._handlers:
-            handler = self._handlers[0]
+        handler = next(iter(self._handlers.values()), None)
+        if registry is not None and handler is not None:
             with contextlib.suppress(Exception):  # a fence: the reporter is a notebook's
                 handler.context.copy().run(registry.reporter.hint, handler, text)
 

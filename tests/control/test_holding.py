@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -613,6 +615,60 @@ def test_next_sync_in_a_concurrent_handler(proxy, client, origin):
     assert first.result(20).status_code == 200
 
 
+OURS = str(Path(nbproxy.__file__).parent)
+
+
+def takes_back(frame):
+    """Whether this is part of taking handlers back."""
+    while frame is not None:
+        if frame.f_code.co_name == "off":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def interrupted(call, line):
+    """Run something with an interrupt at the so-many-eth line of ours; whether it got that far.
+
+    Lines that take handlers back do not count, nor do those after the waiting.
+    """
+    left, over = line, False
+
+    def trace(frame, event, _):
+        nonlocal left, over
+        over |= frame.f_code.co_name == "_last_chance"
+        if not frame.f_code.co_filename.startswith(OURS) or left <= 0 or takes_back(frame) or over:
+            return None
+        if event == "line" and not over:
+            left -= 1
+            if not left:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    gc.disable()  # what other tests have left would be finalized with our interrupt
+    sys.settrace(trace)
+    try:
+        call()
+    except (KeyboardInterrupt, TimeoutError):
+        return left <= 0
+    finally:
+        sys.settrace(before)
+        gc.enable()
+    return left <= 0
+
+
+@pytest.mark.filterwarnings("ignore:.*was never awaited", "ignore:.*Next._wait")
+@pytest.mark.parametrize("awaits", [True, False])
+def test_an_interrupt_at_any_moment_leaves_no_handler(proxy, awaits):
+    call = (lambda: proxy.next().close()) if awaits else (lambda: proxy.next_sync(timeout=0.01))
+    line = 1
+    while interrupted(call, line):
+        assert len(proxy.handlers) == 0, line
+        line += 1
+    assert line > 50
+
+
 def test_mistakes_in_next(proxy):
     with pytest.raises(FilterError):
         proxy.next("~c x")
@@ -627,29 +683,29 @@ def test_mistakes_in_next(proxy):
 @pytest.fixture
 def waiter(proxy):
     """Waits, and has taken a flow which it is about to be handed."""
-    waiter = Next(proxy.intercepts, None, "request", None).attach(proxy.handlers)
+    waiter = Next(proxy.intercepts, None, "request", None)
     assert waiter.take(None, "request")
     assert not waiter.take(None, "request")  # one only
     yield waiter
     waiter.off()
 
 
-def test_a_flow_in_the_last_moment_is_given(waiter):
+def test_a_flow_in_the_last_moment_is_given(waiter, proxy):
     flow = HTTPFlow(Request.make("GET", "http://a.test/"))
     threading.Timer(0.1, waiter.took, (flow,)).start()
-    assert waiter.wait(0.01) is flow
+    assert waiter.wait(proxy.handlers, 0.01) is flow
 
 
-async def test_also_to_one_who_awaits(waiter):
+async def test_also_to_one_who_awaits(waiter, proxy):
     flow = HTTPFlow(Request.make("GET", "http://a.test/"))
     threading.Timer(0.1, waiter.took, (flow,)).start()
-    assert await waiter.coroutine(0.01) is flow
+    assert await waiter.coroutine(proxy.handlers, 0.01) is flow
 
 
 async def test_after_cancelling_it_goes_on(waiter, monkeypatch, proxy):
     let_go = []
     monkeypatch.setattr(proxy.intercepts, "let_go", let_go.append)
-    waiting = asyncio.ensure_future(waiter.coroutine(None))
+    waiting = asyncio.ensure_future(waiter.coroutine(proxy.handlers, None))
     await asyncio.sleep(0)
     threading.Timer(0.05, waiter.took, (HTTPFlow(Request.make("GET", "http://a.test/")),)).start()
     waiting.cancel()
@@ -668,7 +724,7 @@ def test_after_an_interrupt_too(waiter, monkeypatch, proxy):
 
     monkeypatch.setattr(waiter._found, "result", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        waiter.wait(None)
+        waiter.wait(proxy.handlers, None)
     assert let_go == [waiter]
 
 

@@ -478,7 +478,13 @@ class Proxy(Controls, Scripting):
         return self.handlers.on(hook, filter)
 
     def off(self, *what: object) -> int:
-        """Remove handlers. See `nbproxy.handlers.registry.Registry.off`."""
+        """Remove handlers: as `nbproxy.handlers.registry.Registry.off`, or those of a rule."""
+        from nbproxy.addons.rules import Rule  # noqa: PLC0415 - `import nbproxy` needs none
+
+        if len(what) == 1 and isinstance(what[0], Rule):
+            before = len(self.handlers)
+            what[0].off()
+            return before - len(self.handlers)
         return self.handlers.off(*what)
 
     def preview(

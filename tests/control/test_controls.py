@@ -81,6 +81,13 @@ def test_options_make_rules(make_proxy, origin, tmp_path):
     }
 
 
+def test_off_takes_the_handle_of_a_rule_too(proxy):
+    kept, rule = proxy.block("~u /a"), proxy.modify_headers("~u /b", set={"x": "y"})
+    assert proxy.off(rule) > 0
+    assert (kept.active, rule.active) == (True, False)
+    assert proxy.off(rule) == 0
+
+
 def test_what_is_no_rule_is_refused_and_the_old_ones_stay(proxy, origin):
     proxy.options.block_list = ":~u /x:404"
     for bad in ("/x", ":~c x:404", ":~u x:000"):

@@ -219,8 +219,10 @@ class CaptureFile:
     def _open(self) -> sqlite3.Connection:
         db = connect(self.path)
         try:
+            # first: a busy disk may take a second to say that it has an empty file
+            db.execute(f"PRAGMA {_QUICK if self.temporary else _SAFE}").fetchall()
             schema.prepare(db, str(self.path))
-            for pragma in (*_PRAGMAS, _QUICK if self.temporary else _SAFE):
+            for pragma in _PRAGMAS:
                 db.execute(f"PRAGMA {pragma}").fetchall()
             with transaction(db):
                 db.execute("INSERT OR IGNORE INTO meta VALUES ('started', ?)", (time.time(),))

@@ -170,7 +170,10 @@ def kill_one(folder: Path, origin: Origin, confdir: Path, number: int) -> int:
         check(folder / f"{number}.nbproxy", due)
         assert not len(nbproxy.recover(private))
         return len(due)
-    (left,) = nbproxy.recover(private)
+    there = {path.name: path.stat().st_size for path in private.iterdir()}
+    found = nbproxy.recover(private)
+    assert len(found) == 1, f"{len(due)} flows were due; there was {there}"
+    left = found[0]
     assert left.pid == recorder.pid
     assert left.flows == len(left.open())
     assert not left.problem

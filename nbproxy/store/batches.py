@@ -13,6 +13,7 @@ import sqlite3
 import weakref
 from collections import OrderedDict
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from nbproxy.store import connections, encoding
@@ -54,12 +55,21 @@ def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:
 def insert(
     db: sqlite3.Connection, table: str, columns: tuple[str, ...], rows: Sequence[Row]
 ) -> None:
-    """Insert rows with as few steps as possible."""
+    """Insert rows with as few steps as possible.
+
+    Columns in which none of them has a value are left out: to say NULL 256 times takes time, too.
+    """
+    values = list(zip(*rows, strict=True))
+    count = len(rows)
+    there = [i for i, cells in enumerate(values) if cells.count(None) < count]
+    if len(there) < len(columns):
+        columns = tuple([columns[i] for i in there])
+        rows = list(zip(*[values[i] for i in there], strict=True))
     at = 0
     for size in _SIZES:
-        while len(rows) - at >= size:
-            values = [value for row in rows[at : at + size] for value in row]
-            db.execute(_insert(table, columns, size), values)
+        while count - at >= size:
+            some = list(chain.from_iterable(rows[at : at + size]))
+            db.execute(_insert(table, columns, size), some)
             at += size
 
 
@@ -101,6 +111,7 @@ class Batches:
         self._new: dict[int, Connection] = {}
         self._pieces: list[Sink] = []
         self._stored: dict[int, tuple[Any, encoding.Stored]] = {}
+        self._known: dict[int, tuple[int | None, bool]] = {}
 
     # -- what a batch consists of
 
@@ -121,7 +132,7 @@ class Batches:
             sqlite3.Error, OSError: Nothing of it was written.
         """
         self.inline_limit_bytes = self._inline_limit()
-        self._new, self._pieces = {}, []
+        self._new, self._pieces, self._known = {}, [], {}
         written: list[tuple[HTTPFlow, bool]] = []
         numbers = [sink for kind, what in steps if kind == "piece" for sink in what[:1]]
         fresh = [sink for sink in numbers if sink.number is None]
@@ -168,6 +179,7 @@ class Batches:
 
     def _flows(self, flows: Sequence[HTTPFlow], keys: Sequence[int]) -> list[tuple[HTTPFlow, bool]]:
         written: list[tuple[HTTPFlow, bool]] = []
+        stored = self._stored
         for start in range(0, len(flows), _SLICE):
             rows: list[Row] = []
             part = flows[start : start + _SLICE]
@@ -175,7 +187,8 @@ class Batches:
                 row, restorable = encoding.to_row(flow, key, self)
                 rows.append(row)
                 written.append((flow, restorable))
-                self._stored.clear()
+                if stored:
+                    stored.clear()
             self._insert_flows(rows, part, written, start)
         return written
 
@@ -230,6 +243,13 @@ class Batches:
 
     def connection_key(self, connection: Connection) -> tuple[int | None, bool]:
         """See `encoding.Place`."""
+        number = connection.id
+        known = self._known.get(number)
+        if known is None:  # looked up once a batch: many flows share one
+            self._known[number] = known = self._connection_key(connection)
+        return known
+
+    def _connection_key(self, connection: Connection) -> tuple[int | None, bool]:
         number = connection.id
         if number not in self.live and number not in self._new:
             if connections.is_blank(connection):

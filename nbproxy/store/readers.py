@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
 from nbproxy.errors import FormatError
+from nbproxy.model.escape import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,22 @@ _MAX_IDLE: Final = 4
 _CACHE_KIB: Final = 512
 _BUSY_S: Final = 2.0
 _TURN_S: Final = 0.0002
+_SHOWN: Final = 200  # characters of a message
+
+
+class Connection(sqlite3.Connection):
+    """One that says `sqlite3.DatabaseError` of a damaged file also where Python cannot.
+
+    SQLite's message quotes the schema; if that is no UTF-8, Python raises a `UnicodeDecodeError`.
+    """
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """See `sqlite3.Connection`."""
+        try:
+            return super().execute(sql, parameters)
+        except UnicodeDecodeError as error:
+            text = error.object.decode("utf-8", "replace") if error.object else "not UTF-8"
+            raise sqlite3.DatabaseError(visible(text, _SHOWN)) from error
 
 
 def connect(path: Path, mode: Literal["rw", "ro", "immutable"] = "rw") -> sqlite3.Connection:
@@ -40,6 +57,7 @@ def connect(path: Path, mode: Literal["rw", "ro", "immutable"] = "rw") -> sqlite
         check_same_thread=False,
         timeout=_BUSY_S,
         cached_statements=64,
+        factory=Connection,
     )
     try:
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

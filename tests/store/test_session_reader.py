@@ -15,6 +15,7 @@ from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Request
 from nbproxy.store import connections, decoding, encoding, session_schema
 from nbproxy.store.capture_file import take_lock
+from nbproxy.store.captures import recover
 from nbproxy.store.rows import read_rows
 from nbproxy.store.saved_file import is_capture
 from nbproxy.store.schema import COLUMNS, HIDDEN
@@ -194,6 +195,17 @@ def test_a_damaged_file(path):
         file.write(os.urandom(path.stat().st_size - 4096))
     with pytest.raises((FormatError, OSError), match=r"cannot be read|not a capture"):
         Reader(path).ids()
+
+
+def test_damage_that_sqlite_cannot_say_in_utf_8(path):
+    """Its message quotes the damaged schema; Python fails to decode that."""
+    content = path.read_bytes()
+    content = content.replace(b"indexflows_time", b"index\xff\xfe\xfd\xfc\xfb_time")
+    path.write_bytes(content.replace(b"CREATE INDEX flows_time", b"CRXXTE INDEX flows_time"))
+    with pytest.raises(FormatError, match=r"mine\.nbproxy: .*malformed database schema"):
+        Reader(path)
+    (left,) = recover(path.parent)
+    assert left.problem.startswith("damaged: ")
 
 
 def test_damaged_inside(path):

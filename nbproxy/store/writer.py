@@ -138,12 +138,10 @@ class Writer:
         if self.ended:
             return
         size = 256
-        for message in (flow.request, flow.response):
-            try:
-                if message is not None and message.holds_bytes:
-                    size += message.body_size
-            except Exception:  # noqa: BLE001, S112 - a flow may hold whatever a handler put there
-                continue
+        for message in (flow.request, flow.response):  # or whatever a handler put there
+            content = getattr(message, "_content", None)
+            if type(content) is bytes:
+                size += len(content)
         self._add("flow", flow, size)
 
     def put_piece(self, sink: Sink, data: bytes) -> None:

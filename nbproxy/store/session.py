@@ -30,7 +30,7 @@ from nbproxy.store.troubles import warn
 from nbproxy.store.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
     from pathlib import Path
 
     from nbproxy.model.flow import HTTPFlow
@@ -140,9 +140,10 @@ class Session:
         """A place for one body that may grow large."""
         return Sink(self._writer.bodies, self._limit[0], self._writer.put_piece)
 
-    def waits(self, number: int) -> bool:
-        """Whether the flow with this id was put, and its row is not made yet."""
-        return self._writer.waits(number)
+    @property
+    def waiting(self) -> Container[int]:
+        """The ids of the flows that were put, and whose rows are not made yet."""
+        return self._writer.waiting
 
     @property
     def congested(self) -> bool:

@@ -35,7 +35,7 @@ from nbproxy.store.rows import read_rows
 from nbproxy.store.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -254,8 +254,8 @@ class Store:
             frame = self._frame
             if frame is not None and (computed or len(self._ids) - self._framed > _BEHIND):
                 self._catch_up(frame)  # before they go, if users' columns want to see them
-            waits, rewritten = self.session.waits, self._rewritten
-            gone = [pair for pair in stored if pair[1] and self._let_go(pair[0], waits)]
+            waiting, rewritten = self.session.waiting, self._rewritten
+            gone = [pair for pair in stored if pair[1] and self._let_go(pair[0], waiting)]
             if not self.limits.none:
                 self._prune([flow for flow, _ in stored])
             for pair, count in zip(gone, references(gone), strict=True):
@@ -268,10 +268,10 @@ class Store:
             if rewritten:
                 rewritten.difference_update([flow.id for flow, _ in gone])
 
-    def _let_go(self, flow: HTTPFlow, waits: Callable[[int], bool]) -> bool:
+    def _let_go(self, flow: HTTPFlow, waiting: Container[int]) -> bool:
         """Hold a flow no more, unless it is under way, or to be written again."""
         number = flow.id
-        if self._held.get(number) is not flow or flow.live or waits(number):
+        if self._held.get(number) is not flow or flow.live or number in waiting:
             return False
         del self._held[number]
         return True

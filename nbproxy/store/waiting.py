@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from nbproxy.model.flow import HTTPFlow
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Waiting:
-    """Entries in order. All but `add`, `has` and the sizes is for the writer's thread.
+    """Entries in order. All but `add`, `ids` and the sizes is for the writer's thread.
 
     Attributes:
         queue: What nobody has looked at yet.
@@ -49,9 +49,10 @@ class Waiting:
         self.queue.append(entry)
         self._queue_bytes += size
 
-    def has(self, number: int) -> bool:
-        """Whether the flow with this id is in the queue."""
-        return number in self._newest
+    @property
+    def ids(self) -> Container[int]:
+        """The ids of the flows in the queue, as they are at each look."""
+        return self._newest
 
     def take(self, at_most: int, at_most_bytes: int) -> bool:
         """Move entries to the hand, so many or up to a call; whether there is something in it."""

@@ -32,7 +32,7 @@ from nbproxy.store.troubles import Trouble, kind_of
 from nbproxy.store.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
     from pathlib import Path
 
     from nbproxy.model.flow import HTTPFlow
@@ -195,9 +195,10 @@ class Writer:
         self._urgent.set()
         self._wake.set()
 
-    def waits(self, number: int) -> bool:
-        """Whether the flow with this id was put, and its row is not made yet."""
-        return self._waiting.has(number)
+    @property
+    def waiting(self) -> Container[int]:
+        """The ids of the flows that were put, and whose rows are not made yet."""
+        return self._waiting.ids
 
     def _add(self, kind: str, what: Any, size: int = 0) -> None:
         waiting = self._waiting

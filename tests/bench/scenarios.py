@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _MB: Final = 1e6
 _CONNECTIONS: Final = 16
+_PROCESSES: Final = 4  # of each subject of `_side_by_side` in a round
 _HANDSHAKES: Final = 8
 _PACE: Final = 500
 
@@ -310,16 +311,19 @@ def _download(*, tls: bool) -> Callable[[Bench, Section], None]:
 
 
 def _side_by_side(bench: Bench, section: Section, *names: str) -> tuple[Figures, Figures]:
-    """Requests per second, and processor time for one, of subjects that take turns."""
+    """Requests per second, and processor time for one, of subjects that take turns.
+
+    They are made anew for each round: one process may be a fifth slower than the next, as its
+    memory happens to lie.
+    """
     rates, cpu = Figures(list), Figures(list)
-    with bench.subjects(*names) as subjects:
-        for _ in range(bench.plan.rounds):
+    for _ in range(bench.plan.rounds * _PROCESSES):
+        with bench.subjects(*names) as subjects:
             for name, subject in subjects.items():
                 assert subject.usage is not None
                 route = bench.route(subject, tls=False)
-                result = load.keep_alive(
-                    route, _CONNECTIONS, bench.plan.seconds, subject.usage.cpu_s
-                )
+                for seconds in (bench.plan.seconds / 3, bench.plan.seconds):  # the first: warm
+                    result = load.keep_alive(route, _CONNECTIONS, seconds, subject.usage.cpu_s)
                 rates[name].append(result.rate)
                 cpu[name].append(result.cpu_us)
     section.columns = ("requests/s", "CPU us/request")

@@ -157,7 +157,7 @@ def test_waiting_is_known_until_the_row_is_made(tmp_path):
     held, go_on = threading.Event(), threading.Event()
 
     def stored(written):
-        seen.append(session.waits(flow.id))
+        seen.append(flow.id in session.waiting)
         held.set()
         go_on.wait(20)
 
@@ -167,10 +167,10 @@ def test_waiting_is_known_until_the_row_is_made(tmp_path):
     assert seen == [False]
     session.put(flow)
     session.put(flow)
-    assert session.waits(flow.id)
+    assert flow.id in session.waiting
     go_on.set()
     assert session.flush(20)
-    assert not session.waits(flow.id)
+    assert flow.id not in session.waiting
     session.close(keep=False)
 
 

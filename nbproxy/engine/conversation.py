@@ -138,6 +138,12 @@ class Conversation(Generic[M]):
     async def end(self) -> None:
         """Nothing is injected any more."""
         self._ended = True
-        if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.gather(self._sending, return_exceptions=True)
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        self._deliver = _nowhere  # whose method it was refers to us
+
+
+async def _nowhere(_: Any) -> None:
+    """Where messages of a conversation go that has ended: there are none."""

@@ -161,6 +161,7 @@ class Cassette(Rule):
         self._records = False
         self._old: Flows | Sequence[HTTPFlow] = ()
         self._takes: dict[HTTPFlow, _Take] = {}
+        self._seen = False
         self._settled = threading.Condition()
 
     # -- handlers
@@ -185,6 +186,7 @@ class Cassette(Rule):
         return f"{self.recorded} recorded, {super().outcome()}, {self.misses} refused"
 
     def _request(self, flow: HTTPFlow) -> None:
+        self._seen = True
         if flow.response is not None:  # the proxy's own page
             return
         found = self._recordings.find(flow.request)
@@ -227,7 +229,7 @@ class Cassette(Rule):
         if self._records:
             _check_place(self.path)
         self._recordings = Recordings(self._sameness)
-        self._takes, self._old = {}, ()
+        self._takes, self._old, self._seen = {}, (), False
         self.hits = self.misses = self.recorded = 0
         if there and self.mode != "all":
             player = ReplayServer(self._recordings, self.path.name, strict=True)
@@ -251,6 +253,15 @@ class Cassette(Rule):
         if self._records and not failed:
             self._settle()
         self.off()
+        if not self._seen and not failed:
+            warnings.warn(
+                f"{self.path.name}: no request came through the proxy, so nothing was "
+                f"{'recorded' if self._records else 'answered'}. Clients have to know of it: "
+                "`with nbproxy.capture(), nbproxy.cassette(...):` tells them, or "
+                "proxies=nbproxy.proxies, verify=nbproxy.ca_file",
+                UserWarning,
+                stacklevel=3,
+            )
         if not self._records or failed:
             return
         if unfinished := self._open():

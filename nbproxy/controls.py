@@ -286,7 +286,9 @@ class Controls:
         """Record what passes the first time, and answer from the recording ever after.
 
         For `with` and `async with`: inside, whatever goes through the proxy is recorded into the
-        file or answered from it. A block that ends with an exception writes nothing.
+        file or answered from it. A block that ends with an exception writes nothing; one in which
+        nothing came warns. `with nbproxy.capture(), nbproxy.cassette(path):` sends the clients of
+        the block through the proxy, too.
 
         Args:
             path: The file; its end says the format: .nbproxy, .mitm or .har.

@@ -99,10 +99,21 @@ def test_a_block_that_fails_writes_nothing(proxy, origin, path):
     assert len(proxy.handlers) == 0
 
 
-def test_nor_does_one_without_traffic(proxy, path):
-    with proxy.cassette(path):
+def test_nor_does_one_without_traffic_which_says_so(proxy, path):
+    said = pytest.warns(UserWarning, match=r"no request came .* recorded.*nbproxy\.capture\(\)")
+    with said, proxy.cassette(path):
         pass
     assert not path.exists()
+
+
+def test_clients_that_know_of_no_proxy_are_told_by_a_capture(make_proxy, origin, path):
+    proxy = make_proxy(ssl_insecure=True)
+    answers = []
+    for _ in range(2):
+        with proxy.capture(), proxy.cassette(path) as tape:
+            answers.append(httpx.get(f"{origin.url}/x").text)
+    assert tape.hits == 1
+    assert answers[0] == answers[1]
 
 
 def test_handlers_do_to_recorded_ones_what_they_did_to_live_ones(proxy, origin, path):
@@ -278,6 +289,6 @@ def test_what_only_answers_may_be_called_anything(proxy, origin, tmp_path):
 
 
 def test_what_it_says_of_itself(proxy, path):
-    with proxy.cassette(path, mode="all") as tape:
+    with pytest.warns(UserWarning, match="no request"), proxy.cassette(path, mode="all") as tape:
         assert repr(tape) == f"<cassette {path.name} (all): 0 recorded, 0 hits, 0 refused>"
     assert repr(tape).endswith("off>")

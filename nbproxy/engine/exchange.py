@@ -337,8 +337,7 @@ class Exchange(LiveFlow):
         flow = self.flow
         server = self.server
         assert server is not None  # noqa: S101 - a head came from it
-        if not server.stream.body_at_hand:
-            server.socket.expect_more()
+        server.expect_body()
         response = flow.response = Response(
             head.status,
             reason=head.reason.decode("latin-1"),

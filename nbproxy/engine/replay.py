@@ -133,6 +133,7 @@ class _Replay(LiveFlow):
             answer = await server.stream.response_head(core.options.response_timeout)
             if answer.status >= 200:
                 break
+        server.expect_body()
         response = Response(
             answer.status,
             reason=answer.reason.decode("latin-1"),

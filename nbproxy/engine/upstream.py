@@ -100,6 +100,11 @@ class ServerConnection:
         """It was idle for too long."""
         self.pool.discard(self)
 
+    def expect_body(self) -> None:
+        """The head of a response came: what is missing of the body shall come without delay."""
+        if not self.stream.body_at_hand:
+            self.socket.expect_more()
+
     @property
     def is_usable(self) -> bool:
         """True if a request may be sent on it."""

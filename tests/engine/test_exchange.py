@@ -1,5 +1,6 @@
 """One exchange over real sockets: what goes on, what ends here, and how bodies flow."""
 
+import asyncio
 import contextlib
 import threading
 
@@ -7,7 +8,8 @@ import psutil
 import pytest
 
 from nbproxy.engine.sockets import SocketStream
-from nbproxy.model.message import Response
+from nbproxy.model.flow import HTTPFlow
+from nbproxy.model.message import Request, Response
 from nbproxy.store import writer
 from tests.support.proxies import (
     PATIENCE_S,
@@ -580,6 +582,22 @@ def test_who_holds_a_body_back_until_its_head_is_acknowledged_need_not_wait(
     seen.set()
     assert wire.answer().body == b"ok"
     assert only_flow(proxy).request.content == b"hi"
+
+
+async def test_nor_need_a_replay(proxy, make_origin, acknowledged):
+    seen = threading.Event()
+
+    def serve(wire):
+        while wire.message():
+            wire.send(response(b"ok").removesuffix(b"ok"))
+            seen.wait(PATIENCE_S)
+            wire.send(b"ok")
+
+    flow = HTTPFlow(Request.make("GET", f"{make_origin(serve).url}/"))
+    sending = asyncio.ensure_future(flow.replay(proxy=proxy))
+    await asyncio.to_thread(wait_until, lambda: acknowledged == ["server"])
+    seen.set()
+    assert (await sending).response.content == b"ok"
 
 
 def test_what_comes_in_one_piece_is_not_acknowledged_apart(

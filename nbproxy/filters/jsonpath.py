@@ -29,7 +29,8 @@ def parse_path(text: str) -> tuple[tuple[str | int | None, ...], str | None]:
         ValueError: It is not such a path; the message says what was expected.
     """
     if not text.startswith("$"):
-        raise ValueError("a JSON path begins with $")
+        name = text.lstrip(".")
+        raise ValueError("a JSON path begins with $" + (f": write $.{name}" if name else ""))
     steps: list[str | int | None] = []
     position = 1
     while position < len(text) and text[position] != "=":

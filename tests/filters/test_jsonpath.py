@@ -31,7 +31,7 @@ def test_paths(text, path, regex):
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("a", "begins with $"),
+        ("a", "begins with $: write $.a"),
         ("", "begins with $"),
         ("$a", "'a'"),
         ("$..a", "'..a'"),

@@ -22,7 +22,7 @@ from nbproxy.model.masking import default_masker
 from nbproxy.model.url import hostport, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pandas as pd
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nbproxy.store.view import Flows
 
 _SHOWN: Final = 5  # ids that are named
+_LOOKED_AT: Final = 50  # flows, the last ones, for one that came without a capture
 _WEB_SOCKET: Final = {"ws": "http", "wss": "https"}
 # What `certs.explain.explain_client` says of clients that do not like our certificate.
 _DISTRUST: Final = re.compile("does not trust the CA|closed the connection")
@@ -165,7 +166,7 @@ def why(url: str, *, proxy: Proxy | None = None) -> Why:
     checks = [*_listening(used), *asked.recorded()]
     if not asked.same:
         checks += [*asked.refused(), *asked.unauthorized(), *asked.passed_through()]
-        checks += _environment(used, target)
+        checks += _environment(used, target, asked.told)
         checks += _limits(used)
         if not asked.host_is_known:
             checks.append(_OTHERS)
@@ -227,6 +228,7 @@ class _Asked:
         here = (df["host"].str.lower() == target.host.lower()) & (df["port"] == target.port)
         tunnel = df["method"] == "CONNECT"
         self._requests: pd.DataFrame = df[here & ~tunnel]
+        self._ours: list[int] = df.index[~tunnel & (here | df["cell"].notna())].tolist()
         self._tunnels: pd.DataFrame = df[here & tunnel]
         self._refused: pd.DataFrame = df[df["error"].str.startswith("refused: ", na=False)]
         question = "?" in target.path
@@ -236,6 +238,15 @@ class _Asked:
         found = self._requests[paths == target.path]
         self.same: list[int] = found.index.tolist()
         self.host_is_known = len(self._requests) > 0
+
+    def told(self) -> int | None:
+        """The last request of this kernel, or for this host, that came without a capture.
+
+        Its client was told of the proxy by other means than the variables; None if there is none.
+        """
+        some = self._proxy.flows.of(self._ours[-_LOOKED_AT:])
+        told = (f for f in reversed(some) if "capture" not in f.metadata and not f.is_replay)
+        return next((flow.id for flow in told), None)
 
     def recorded(self) -> Iterator[Check]:
         if self.same:
@@ -321,7 +332,7 @@ class _Asked:
             yield Check(True, "no option lets it pass unread")
 
 
-def _environment(proxy: Proxy, target: _Target) -> Iterator[Check]:
+def _environment(proxy: Proxy, target: _Target, told: Callable[[], int | None]) -> Iterator[Check]:
     """The variables of this process, which most of its clients and subprocesses look at."""
     for name in NO_PROXY:
         entry = entry_for(os.environ.get(name, ""), target.host, target.port)
@@ -337,7 +348,14 @@ def _environment(proxy: Proxy, target: _Target) -> Iterator[Check]:
         yield Check(True, "no_proxy does not name it")
     names = [n for n in PROXY if n.lower() == f"{target.scheme}_proxy"]
     given = next((os.environ[n] for n in names if os.environ.get(n)), None)
-    if given is None:
+    if given is None and (number := told()) is not None:
+        yield Check(
+            None,
+            f"{names[0]} is not set: of the clients here those come that are told of the proxy, as "
+            f"that of #{number} was",
+            _SEND,
+        )
+    elif given is None:
         yield Check(False, f"{names[0]} is not set: clients here do not know of the proxy", _SEND)
     elif not _is_of(given, proxy):
         shown = visible(default_masker().mask_url(given), 120)

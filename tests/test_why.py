@@ -8,7 +8,9 @@ import pytest
 import requests
 
 import nbproxy
+from nbproxy.capture.watch import WATCH
 from nbproxy.why import Check, Why, _ago
+from tests.capture.cells import Cells
 from tests.capture.conftest import (
     confdir,
     connect,
@@ -81,6 +83,32 @@ def test_nothing_is_sent_to_it(proxy):
     assert "%%capture_http" in problem(found, "https_proxy is not set").advice
     assert found.url == "example.org"
     assert repr(found) == "<Why example.org: not recorded, 2 possible reasons>"
+
+
+def test_an_unset_variable_is_no_reason_where_requests_from_here_come(proxy, site, environ):
+    with proxy.capture():
+        requests.get(f"{site.http_url}/", timeout=20)
+    proxy.flows[-1].replay_sync()
+    other = f"{site.http_url}/other"
+    assert problem(why(proxy, other), "http_proxy is not set")  # it came by the variables
+    requests.get(f"{site.http_url}/", proxies=proxy.proxies, timeout=20)
+    found = why(proxy, other)
+    assert found.problems == []
+    (fact,) = [check for check in found.checks if "http_proxy is not set" in check.text]
+    assert fact.ok is None
+    assert f"told of the proxy, as that of #{proxy.flows[-1].id} was" in fact.text
+    assert "%%capture_http" in fact.advice
+    assert problem(why(proxy, "example.org"), "https_proxy is not set")  # nobody knows who asked
+
+
+def test_nor_is_it_for_another_host_if_a_cell_asked(proxy, site, monkeypatch):
+    cells = Cells(requests=requests, proxies=proxy.proxies, url=site.http_url)
+    monkeypatch.setattr(WATCH, "code", cells)
+    assert proxy.origins is proxy.origins  # it looks from now on
+    cells.run("requests.get(url, proxies=proxies, timeout=20)")
+    assert [check.text for check in why(proxy, "example.org").problems] == [
+        "no request to example.org:443 came"
+    ]
 
 
 def test_the_proxy_is_stopped(make_proxy):

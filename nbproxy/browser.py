@@ -175,7 +175,7 @@ def browser(
     proxy too.
 
     Args:
-        url: The first page.
+        url: The first page: http://, https:// (a bare host means that), about:, data: or file:.
         name: "chromium", "chrome", "edge", "firefox", or the path of one; by default the first of
             them that is there.
         headless: Without a window, as on a machine without a display.
@@ -188,11 +188,13 @@ def browser(
     Raises:
         ConfigError: There is no such browser, or no display for it, or it does not start.
         ValueError: The URL is none.
+        TypeError: It is no str.
 
     Example:
         >>> b = nbproxy.browser("https://example.org/")  # doctest: +SKIP
         >>> b.close()  # doctest: +SKIP
     """
+    __tracebackhide__ = True  # IPython then shows the user's line, not ours
     page = _page(url)
     kind, command = _find(name)
     if not headless and not _has_display():
@@ -218,15 +220,26 @@ def browser(
 
 def _page(url: str) -> str:
     """A URL as a browser takes it on its command line; a bare host means https."""
-    parts = urlsplit(url)
-    if parts.scheme in {"http", "https"} and parts.netloc:
-        return url
-    if parts.scheme in {"about", "data", "file"}:
-        return url
-    is_bare = "://" not in url and not url.startswith("-")
-    if is_bare and urlsplit(f"https://{url}").hostname:
-        return f"https://{url}"
-    raise ValueError(f"{url!r} is no URL that a browser could open")
+    __tracebackhide__ = True
+    if not isinstance(url, str):
+        raise TypeError(
+            f"browser takes a URL, as a str, not {url!r:.80}; of a flow, its request.url"
+        )
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https"} and parts.netloc:
+            return url
+        if parts.scheme in {"about", "data", "file"}:
+            return url
+        if "://" not in url and not url.startswith("-"):
+            bare = urlsplit(f"https://{url}")
+            _ = bare.port  # "javascript:..." is no host: what follows the colon is no number
+            if bare.hostname:
+                return f"https://{url}"
+    raise ValueError(
+        f"{url!r:.200} is no URL that browser opens: http://, https:// or a bare host, "
+        "about:blank, data: or file:"
+    )
 
 
 def _find(name: str | None) -> tuple[Kind, str]:

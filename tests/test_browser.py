@@ -189,15 +189,27 @@ def test_snaps_get_a_profile_where_they_can_read_it(monkeypatch, tmp_path, progr
         ("a.test/x", "https://a.test/x"),
         ("localhost:8000", "https://localhost:8000"),
         ("about:blank", "about:blank"),
+        ("data:text/html,<p>", "data:text/html,<p>"),
+        ("file:///srv/a.html", "file:///srv/a.html"),
+        ("[::1]:8000/x", "https://[::1]:8000/x"),
     ],
 )
 def test_pages(given, page):
     assert module._page(given) == page
 
 
-@pytest.mark.parametrize("given", ["", "--no-sandbox", "https://"])
+@pytest.mark.parametrize(
+    "given",
+    ["", "--no-sandbox", "https://", "javascript:alert(1)", "ftp://a.test/", "a.test:99999", "[::"],
+)
 def test_what_is_no_page(given):
-    with pytest.raises(ValueError, match="no URL"):
+    with pytest.raises(ValueError, match="no URL that browser opens: http://, https:// or a bare"):
+        nbproxy.browser(given, headless=True)
+
+
+@pytest.mark.parametrize("given", [5, None, b"https://a.test/"])
+def test_what_is_no_text(given):
+    with pytest.raises(TypeError, match="browser takes a URL, as a str, not"):
         nbproxy.browser(given, headless=True)
 
 

@@ -409,8 +409,9 @@ class Proxy(Controls, Scripting):
     def capture(self, *, no_proxy: str | None = None) -> Capture:
         """Send what this process and its subprocesses ask for through the proxy, in a `with` block.
 
-        Nothing has to be set up: variables for proxies and certificates are set while the block
-        runs, and are as before after it. The proxy is started if it is not running.
+        `async with` does the same. Nothing has to be set up: variables for proxies and certificates
+        are set while the block runs, and are as before after it. The proxy is started if it is not
+        running.
 
         Args:
             no_proxy: Hosts to leave alone, separated by commas; "" for none. By default those

@@ -45,10 +45,11 @@ class Host(Authority, Protocol):
 class Capture:
     """Sends what this process and its subprocesses ask for through a proxy, and tells it apart.
 
-    A context manager; it can be entered again, and goes on then. Captures may be nested: a request
-    belongs to the innermost. The environment belongs to the process, so while a capture is open,
-    other threads' clients come through the proxy too; their requests count as part of the
-    capture unless they are known to be another cell's.
+    A context manager, by `with` or `async with`, which do the same; it can be entered again, and
+    goes on then. Captures may be nested: a request belongs to the innermost. The environment
+    belongs to the process, so while a capture is open, other threads' clients come through the
+    proxy too; their requests count as part of the capture unless they are known to be another
+    cell's.
 
     Args:
         host: The proxy.
@@ -134,6 +135,17 @@ class Capture:
         return self.open()
 
     def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self.open()
+
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,

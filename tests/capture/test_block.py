@@ -83,6 +83,26 @@ async def test_clients_that_await(proxy, base, environ):
     assert sorted(paths(cap.flows)) == ["/?0", "/?1", "/?2", "/?aiohttp", "/?env"]
 
 
+async def test_it_may_be_entered_by_async_with(proxy, base, environ):
+    before = dict(environ)
+    cap = proxy.capture()
+
+    async def fail():
+        async with cap as entered, httpx.AsyncClient() as client:
+            assert entered is cap
+            assert cap.is_open
+            await client.get(f"{base}/?1")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
+    assert not cap.is_open
+    assert dict(environ) == before
+    async with cap, httpx.AsyncClient() as client:
+        await client.get(f"{base}/?2")
+    assert paths(cap.flows) == ["/?1", "/?2"]
+
+
 def test_programs(proxy, base, environ, run, tmp_path):
     wget = (
         ["wget", "-q", "-O", "/dev/null"] if shutil.which("wget") else ["curl", "-so", "/dev/null"]

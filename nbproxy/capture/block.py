@@ -46,10 +46,10 @@ class Capture:
     """Sends what this process and its subprocesses ask for through a proxy, and tells it apart.
 
     A context manager, by `with` or `async with`, which do the same; it can be entered again, and
-    goes on then. Captures may be nested: a request belongs to the innermost. The environment
-    belongs to the process, so while a capture is open, other threads' clients come through the
-    proxy too; their requests count as part of the capture unless they are known to be another
-    cell's.
+    goes on then. Captures may be nested: a request belongs to the innermost, and to that of the
+    whole cell in which a block is. The environment belongs to the process, so while a capture is
+    open, other threads' clients come through the proxy too; their requests count as part of the
+    capture unless they are known to be another cell's.
 
     Args:
         host: The proxy.
@@ -58,7 +58,7 @@ class Capture:
             default those of the variable `no_proxy`, but for those that stand for this machine.
 
     Attributes:
-        id: What `flow.metadata["capture"]` is for its flows.
+        id: What `flow.metadata["capture"]` is for its flows, but for those of blocks in its cell.
         cell: The number of the cell it was opened in last, None outside of cells.
         is_whole_cell: Whether it is for all of that cell.
         is_open: Whether clients are sent through the proxy for it now.
@@ -81,6 +81,7 @@ class Capture:
         self._host = host
         self._ready = ready
         self._no_proxy = no_proxy
+        self._blocks: set[str] = set()
         self._password = secrets.token_urlsafe(18)
         self.is_open = False
         self.opened_at = 0.0
@@ -90,7 +91,15 @@ class Capture:
         self.flows.expression = ""
 
     def _has(self, flow: HTTPFlow) -> bool:
-        return flow.metadata.get("capture") == self.id
+        noted = flow.metadata
+        capture = noted.get("capture")
+        return capture == self.id or (capture in self._blocks and noted.get("cell") == self.cell)
+
+    def begins_inside(self, block: Capture) -> None:
+        """Another one begins while this is open: a block of its cell is a part of that cell."""
+        is_part = self.is_whole_cell and not block.is_whole_cell
+        if is_part and self.cell is not None and block.cell == self.cell:
+            self._blocks.add(block.id)
 
     @property
     def df(self) -> pd.DataFrame:

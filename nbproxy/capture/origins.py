@@ -93,6 +93,8 @@ class Origins:
         """A capture begins; its clients send these credentials from now on."""
         self._issued.add(capture.credentials)
         self._captures[capture.credentials] = capture
+        for each in self._open:
+            each.begins_inside(capture)
         self._open = (*self._open, capture)
 
     def closed(self, capture: Capture) -> None:

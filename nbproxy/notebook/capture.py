@@ -238,11 +238,11 @@ class CaptureMagics(Magics):
         try:
             arguments = _parser().parse_args(shlex.split(line))
             capture = self._session.start().capture(no_proxy=arguments.no_proxy)
+            capture.is_whole_cell = True
             capture.open()
         except (NbproxyError, ValueError, OSError) as error:
             raise UsageError(f"%%{MAGIC}: {error}") from None
         opened = _Opened(capture, arguments.quiet, copy_context())
-        capture.is_whole_cell = True
         try:
             self._code.end_with_cell(opened)
             self._give_name(arguments.name, capture)

@@ -99,6 +99,25 @@ def test_two_in_a_cell(nb, fetch):
     assert not nb.user_ns["a"].is_open
 
 
+def test_a_block_of_the_cell_is_a_part_of_it(nb, fetch, site, capsys):
+    block = FETCH.format(url=site.http_url + "/?block")
+    nb.run(
+        f"%%capture_http cell\n{fetch}\n"
+        "block = nbproxy.capture()\n"
+        f"with block:\n    {block}\n"
+        f"    with nbproxy.capture() as inner:\n        {block}\n"
+        f"{fetch}"
+    )
+    of = {name: [flow.request.path for flow in nb.user_ns[name]] for name in ("block", "inner")}
+    assert of == {"block": ["/?block"], "inner": ["/?block"]}
+    cell = nb.user_ns["cell"]
+    assert [f.request.path for f in cell] == ["/?mine", "/?block", "/?block", "/?mine"]
+    assert cell.df.index.tolist() == [flow.id for flow in cell]
+    assert "/?block" in capsys.readouterr().out
+    nb.run(f"with block:\n    {block}")  # the same block in another cell
+    assert (len(nb.user_ns["block"]), len(cell)) == (2, 4)
+
+
 def test_another_magic_may_run_it(nb, fetch):
     nb.run(f"get_ipython().run_cell_magic('capture_http', 'cap -q', {fetch!r})")
     assert len(nb.user_ns["cap"]) == 1

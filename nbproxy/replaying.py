@@ -94,7 +94,7 @@ def changed(
     if json is not _KEEP:
         if "json" not in made.headers.get("content-type", "").lower():
             made.headers["content-type"] = "application/json"
-        made.content = jsons.dumps(json).encode()
+        made.content = _dumped(json)
     elif data is not None:
         made.urlencoded_form = _merged(made.urlencoded_form.items(multi=True), data)
     elif content is not None:
@@ -107,6 +107,23 @@ def changed(
         else:
             made.headers.set_all(name, _texts(value))
     return made
+
+
+def _dumped(value: Any) -> bytes:
+    """A value as JSON.
+
+    Raises:
+        ValueError: It has no such form.
+        TypeError: It is of a type that has none.
+    """
+    try:
+        return jsons.dumps(value, allow_nan=False).encode()
+    except ValueError:
+        jsons.dumps(value)  # what is wrong is something else, such as a list that holds itself
+        raise ValueError(
+            f"json = {value!r:.80}: JSON has no NaN and no infinity; None is null, and text= sends "
+            "a body as it is"
+        ) from None
 
 
 def _check_types(**given: object) -> None:

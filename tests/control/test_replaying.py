@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 import time
 
@@ -15,6 +16,9 @@ from nbproxy.replaying import Variation, changed
 from nbproxy.scripts import progress
 from tests.support.clients import through
 from tests.support.proxies import answering, last_flow, only_flow, response, wait_until
+
+HOLDS_ITSELF = []
+HOLDS_ITSELF.append(HOLDS_ITSELF)
 
 
 @pytest.fixture
@@ -305,6 +309,9 @@ async def test_the_proxy_stops_meanwhile(proxy, make_origin):
         ({"method": "G T"}, "not a method"),
         ({"method": "CONNECT"}, "tunnel"),
         ({"headers": {"a": "1\n"}}, "control character"),
+        ({"json": float("nan")}, "json = nan: JSON has no NaN and no infinity; .* text= sends"),
+        ({"json": {"a": [-math.inf]}}, "JSON has no NaN and no infinity"),
+        ({"json": HOLDS_ITSELF}, "Circular"),
     ],
 )
 def test_what_cannot_be_sent(proxy, flow, changes, wanted):
@@ -559,6 +566,7 @@ def test_a_line_says_how_far_it_is(flows, monkeypatch, capsys):
         ({"$.q.deep": [1]}, ValueError, "no place"),
         ({"$.user.tags[5]": [1]}, ValueError, "no place"),
         ({"method": ["G T"]}, ValueError, "not a method"),
+        ({"$.q": [1, math.nan]}, ValueError, "JSON has no NaN"),
     ],
 )
 def test_variations_that_make_no_sense_send_nothing(proxy, flows, vary, error, wanted):

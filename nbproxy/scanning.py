@@ -15,6 +15,7 @@ import inspect
 import os
 import pickle
 import shlex
+import sys
 import tempfile
 import threading
 import warnings
@@ -26,8 +27,10 @@ from nbproxy import hooks, offline, saved
 from nbproxy.analysis.extras import load
 from nbproxy.datasets.parts import PART_ROWS, Part, Source, Where, parts_of
 from nbproxy.errors import FormatError, ScriptError
+from nbproxy.model.escape import visible
 from nbproxy.proxy import Proxy
 from nbproxy.scripts import arguments
+from nbproxy.scripts.program import is_addon
 from nbproxy.store.changes import Change, Changed, frame_of
 
 if TYPE_CHECKING:
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
 Format = Literal["nbproxy", "mitm", "har"]
 
 _FORMATS: Final = ("nbproxy", "mitm", "har")
+_SHOWN: Final = 20_000  # characters of a traceback
+_TOLD: Final = 3  # failures that are shown, of those that differ
+_LIVES: Final = ("load", "start", "running", "configure", "done", "addons")
 _PLAIN: Final = (str, bytes, int, float, bool, type(None))
 
 #: Scripts of one process run one after the other: Python code is not faster in threads, and
@@ -170,7 +176,7 @@ class Scan:
         Each partition is a run of its own: the script is loaded anew, `start` and `done` (and all
         it remembers) are of this partition. Files stay as they are. In one process partitions
         come one after the other; a cluster of processes is what makes it faster. What fails in the
-        script is counted in a warning.
+        script is shown once, and counted in a warning.
 
         Args:
             script: A path with arguments ("script.py --all x"), an addon (an object, or a class),
@@ -189,6 +195,7 @@ class Scan:
             ScriptError: It cannot be loaded.
             FileExistsError: There is something in `out`.
             ValueError: There is no such format, hook or era.
+            TypeError: It is neither a path, nor a handler, nor an addon.
         """
         __tracebackhide__ = True
         if format not in _FORMATS:
@@ -323,13 +330,13 @@ class Result:
     Attributes:
         changes: What was changed, in rows of the frame that `Scan.run` gives.
         failures: How many times the script failed.
-        first: What it said the first time.
+        said: What it said, once each; the first ones.
         told: What could not be read.
     """
 
     changes: list[Row]
     failures: int
-    first: str
+    said: tuple[str, ...]
     told: tuple[str, ...]
 
 
@@ -340,6 +347,7 @@ def run_part(number: int, part: Part, job: Job) -> Result:
     told: list[str] = []
     with _turn, job.script.loadable() as loadable:
         proxy = Proxy(loop="thread")  # never started
+        proxy.scripts.shows_failures = False  # every partition would show the same
         try:
             places: list[tuple[str, int]] = []
             flows = _counted(flows_of_part(part, told.append), places)
@@ -348,10 +356,14 @@ def run_part(number: int, part: Part, job: Job) -> Result:
                 stem = Path(part.files[0]).stem or "flows"
                 saved.save(done, Path(job.out, f"{number:05}-{stem}.{job.format}"), job.format)
             changes = _rows(done, places)
-            errors = proxy.log.filter("error").entries()
+            errors = [entry.text for entry in proxy.log.filter("error").entries()]
         finally:
             proxy.close()
-    return Result(changes, len(errors), errors[0].text if errors else "", tuple(told))
+    return Result(changes, len(errors), _distinct(errors), tuple(told))
+
+
+def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))[:_TOLD]
 
 
 def _counted(
@@ -396,6 +408,11 @@ def _packed(script: Any, hook: str | None) -> File | Handler | Addon:
             raise ScriptError(f"it cannot be read: {error}", str(file)) from error
     if inspect.isroutine(script) or isinstance(script, functools.partial):
         return Handler(script, _hook_of(script) if hook is None else hooks.canonical(hook))
+    if not is_addon(script) and not any(hasattr(script, name) for name in _LIVES):
+        raise TypeError(
+            "run takes a script's path, with arguments if it has any, an addon (an object or class "
+            f"with methods named like hooks) or a function of a flow, not {script!r:.80}"
+        )
     return Addon(script)
 
 
@@ -424,9 +441,14 @@ def _report(done: list[Result]) -> None:
     failed = [result for result in done if result.failures]
     if failed:
         total = sum(result.failures for result in failed)
+        said = _distinct(text for result in failed for text in result.said)
+        for text in said:
+            shown = visible(text, _SHOWN, multiline=True)
+            print(f"nbproxy.scan: {shown}", file=sys.stderr)  # noqa: T201 - to the user
+        last = visible(said[0].rpartition("\n")[2], 300)
         warnings.warn(
-            f"the script failed {total:,} times in {len(failed)} of {len(done)} partitions; the "
-            f"first time: {failed[0].first}",
+            f"the script failed {total:,} time{'' if total == 1 else 's'} in {len(failed)} of "
+            f"{len(done)} partition{'' if len(done) == 1 else 's'}; the first time: {last}",
             UserWarning,
             stacklevel=3,
         )

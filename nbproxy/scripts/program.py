@@ -231,7 +231,7 @@ class Program:
             self.services.commands.collect(addon)
             if callable(getattr(addon, "load", None)):
                 made = self._call(addon, "load", modern.loader_for(self.services))
-                if made is not None and _is_addon(made):
+                if made is not None and is_addon(made):
                     self.addons.append(made)
 
     def _warn_of_silence(self) -> None:
@@ -407,7 +407,8 @@ def _as_is(value: Any) -> Any:
     return value
 
 
-def _is_addon(value: Any) -> bool:
+def is_addon(value: Any) -> bool:
+    """Whether something has a function for an event."""
     return any(callable(getattr(value, event.name, None)) for event in events.EVENTS)
 
 

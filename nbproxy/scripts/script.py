@@ -381,12 +381,13 @@ class Script:
     def failed(self, where: str, failure: BaseException) -> None:
         """Something went wrong outside of events: log it, and show it under the cell."""
         text = self._log_failure(where, failure)
-        self._print(f"{self.label}: {visible(text, _SHOWN, multiline=True)}", to_error=True)
+        if self.world.shows_failures:
+            self._print(f"{self.label}: {visible(text, _SHOWN, multiline=True)}", to_error=True)
 
     def show(self, where: str, failure: BaseException) -> None:
         """Show a failure that is in the log already under the cell; each place once."""
         place = (where, reports.location(failure))
-        if place not in self._shown:
+        if self.world.shows_failures and place not in self._shown:
             self._shown.add(place)
             intro = f"{self.label}: failed in {where}; later ones here are in the log only"
             text = f"{intro}\n{_in_words(failure).rstrip()}"
@@ -466,8 +467,13 @@ class _Slot:
 
 
 class World:
-    """What all scripts of one proxy share; `manager.Scripts` is the one there is."""
+    """What all scripts of one proxy share; `manager.Scripts` is the one there is.
 
+    Attributes:
+        shows_failures: Whether what fails is printed; it is in the log in any case.
+    """
+
+    shows_failures: bool = True
     host: Host
     log: Log
     options: ScriptOptions

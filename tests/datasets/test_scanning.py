@@ -298,6 +298,43 @@ def test_what_fails_is_told(captures, tmp_path):
         nbproxy.scan(captures / "b.mitm").run(tmp_path / "bad.py")
 
 
+def test_a_failure_is_shown_once(captures, tmp_path, capsys):
+    path = tmp_path / "broken.py"
+    path.write_text(
+        "def load(loader): 1 / 0\n"
+        "def response(flow):\n"
+        "    if flow.request.path.endswith('7'): raise KeyError(7)\n"
+        "    int('x')\n"
+    )
+    with pytest.warns(UserWarning, match="28 times in 3 of 3 partitions; the first time: Zero"):
+        nbproxy.scan(captures / "a.nbproxy", rows=10).run(path)
+    said = capsys.readouterr().err
+    assert said.count("Traceback") == 3
+    for failure in ("ZeroDivisionError", "KeyError: 7", "ValueError: invalid literal"):
+        assert said.count(failure) == 1
+
+
+def test_what_a_script_logs_as_an_error_counts(captures, tmp_path):
+    path = tmp_path / "logs.py"
+    path.write_text("from mitmproxy import ctx\ndef response(flow): ctx.log.error('')\n")
+    with pytest.warns(UserWarning, match=r"5 times in 1 of 1 partition; the first time: $"):
+        nbproxy.scan(captures / "b.mitm").run(path)
+
+
+@pytest.mark.parametrize("what", [5, None, [], {}, object(), b"a.py"])
+def test_what_cannot_be_run(captures, what):
+    with pytest.raises(TypeError, match=r"run takes a script's path, .* or a function of a flow"):
+        nbproxy.scan(captures / "b.mitm").run(what)
+
+
+def test_an_addon_may_do_without_events(captures):
+    class Loads:
+        def load(self, loader):
+            pass
+
+    assert len(nbproxy.scan(captures / "b.mitm").run(Loads)) == 0
+
+
 def test_a_worker_that_does_not_see_the_script(script):
     sent = scanning._packed(f"'{script}' red", None)
     script.unlink()

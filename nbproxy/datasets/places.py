@@ -51,6 +51,19 @@ def place(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None
     return Remote(str(path), options or {}) if is_url(path) else Local(Path(path).expanduser())
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Find out whether a dataset can be at a path: a URL can, a file cannot be a folder.
+
+    Raises:
+        NotADirectoryError: It is a file.
+    """
+    if not is_url(path) and (local := Path(path).expanduser()).exists() and not local.is_dir():
+        raise NotADirectoryError(
+            f"{str(local)!r} is a file, and to_parquet writes a folder: name a new one; "
+            "flows.save(path) writes a file"
+        )
+
+
 class Local:
     """A folder of this machine. All that is made in it is readable by its owner alone."""
 

@@ -26,7 +26,7 @@ from nbproxy.datasets.layout import (
     pairs_of,
     schema,
 )
-from nbproxy.datasets.places import SUFFIX, place
+from nbproxy.datasets.places import SUFFIX, check_folder, place
 from nbproxy.store.frame import assemble
 from nbproxy.store.rows import read_rows
 from nbproxy.store.schema import COLUMNS
@@ -67,6 +67,7 @@ def write(
     names = checked_partition(partition)
     if compression not in COMPRESSIONS:
         raise ValueError(f"compression={compression!r}: it takes {', '.join(COMPRESSIONS)}")
+    check_folder(path)
     where = place(path, storage_options)
     if not append and where.files():
         raise FileExistsError(

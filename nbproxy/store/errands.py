@@ -94,6 +94,7 @@ class Errands:
         Raises:
             FileExistsError: There is a dataset already, and `append` is not set.
             ImportError: A URL, and fsspec (or what it needs for that URL) is not installed.
+            NotADirectoryError: There is a file of that name.
             OSError: It cannot be written. What had been written so far is removed.
             ValueError: `partition` or `compression` is not known.
         """

@@ -155,6 +155,15 @@ def test_a_dataset_is_not_overwritten(tmp_path):
     assert len(nbproxy.scan(tmp_path / "set")) == 2
 
 
+def test_a_file_is_no_place_for_a_dataset(captures):
+    path = captures / "c.har"
+    before = path.read_bytes()
+    for append in (False, True):
+        with pytest.raises(NotADirectoryError, match=r"c\.har' is a file, and .* writes a folder"):
+            nbproxy.open(path).to_parquet(path, append=append)
+    assert path.read_bytes() == before
+
+
 def test_no_flows_make_a_dataset_too(tmp_path):
     assert writing.write([], tmp_path / "set") == 0
     frame = nbproxy.scan(tmp_path / "set").compute()

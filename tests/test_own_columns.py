@@ -151,7 +151,25 @@ def test_in_filters(store, count):
     assert len(flows.filter("~col user")) == count * 9 // 10
     assert len(flows.filter("~col user=^7$")) == count // 10
     assert len(flows.filter("!~col user=^7$ & ~c 200")) == count * 9 // 10
-    assert len(flows.filter("~col nothing=7")) == 0
+    with pytest.warns(UserWarning, match="`nothing` is no column of nbproxy.column"):
+        assert len(flows.filter("~col nothing=7")) == 0
+
+
+def test_a_filter_by_a_column_that_is_not_there_is_told(store):
+    flows = Flows(store)
+    record(store, "/7")
+    with pytest.warns(UserWarning, match=r"^filter '~col user=7': `user` .*; there is none yet$"):
+        found = flows.filter("~col user=7")
+    assert len(found) == 0
+    nbproxy.column("user", lambda flow: int(flow.request.path[1:]))
+    record(store, "/7")
+    assert len(found) == 1  # a filter may be there before its column
+    with pytest.warns(UserWarning, match=r"`usr` .*; did you mean `user`\?$") as warned:
+        assert flows.find("~m GET & ~col usr=7") is None
+    assert warned[0].filename == __file__
+    with pytest.warns(UserWarning, match=r"`status` .*; there are: user$"):
+        assert len(flows[:].filter("~col status")) == 0
+    assert flows.find("~col user=7").id == flows[0].id
 
 
 def test_names_that_cannot_be():

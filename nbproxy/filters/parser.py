@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, NoReturn, assert_never
 
 from nbproxy.errors import FilterError
 from nbproxy.filters.compiler import compile_leaf
+from nbproxy.filters.computed import computed
 from nbproxy.filters.jsonpath import parse_path
-from nbproxy.filters.matching import REGEX_FAULTS
+from nbproxy.filters.matching import REGEX_FAULTS, column_parts
 from nbproxy.filters.operators import (
     BY_NAME,
     COUNT,
@@ -272,6 +273,8 @@ class _Parser:
             )
         if operator.name in ("h", "hq", "hs") and regex.endswith(":"):
             self.warn_about_header(operator.name, regex)
+        if operator.name == "col":
+            self.warn_about_column(column_parts(regex)[0])
         return self.checked(Pattern(operator.name, regex), start)
 
     def read_measure(self, operator: MeasureOperator) -> Leaf:
@@ -427,6 +430,20 @@ class _Parser:
                 f"`{word}` is a pattern for the URL here; "
                 f'to search a header line write ~{name} "{regex} {word}"'
             )
+
+    def warn_about_column(self, name: str) -> None:
+        """A column that nobody has added; that may still come, so it is no fault."""
+        if name in computed:
+            return
+        known = list(computed.functions())
+        close = get_close_matches(name, known, n=1)
+        if close:
+            hint = f"did you mean `{close[0]}`?"
+        else:
+            hint = f"there are: {', '.join(known)}" if known else "there is none yet"
+        self.warnings.append(
+            f"`{name}` is no column of nbproxy.column, so ~col matches nothing; {hint}"
+        )
 
     # -- faults
 

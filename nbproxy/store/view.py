@@ -10,6 +10,7 @@ where all are gone through.
 from __future__ import annotations
 
 import operator
+import warnings
 import weakref
 from array import array
 from bisect import bisect_left
@@ -203,13 +204,16 @@ class Flows(Analysis, Errands, Sequence["HTTPFlow"]):
     def filter(self, expression: str | Predicate) -> Flows:
         """Those that match, live as this view is: of a slice they are a slice again.
 
+        What looks like a slip (an operator that is none, a column that is not there) is a
+        `UserWarning`.
+
         Args:
             expression: A filter expression, or a function of a flow.
 
         Raises:
             FilterError: The expression does not parse; the message points at the position.
         """
-        wanted = _predicate(expression)
+        wanted = _warned(expression)
         own = self._matching
         both = wanted if own is None else _both(own.predicate, wanted)
         view = Flows(self.store, both, since=own.since if own is not None else 0)
@@ -222,7 +226,7 @@ class Flows(Analysis, Errands, Sequence["HTTPFlow"]):
         Raises:
             FilterError: The expression does not parse.
         """
-        wanted = _predicate(expression)
+        wanted = _warned(expression)
         return next((flow for flow in self if wanted(flow)), None)
 
     # -- as a frame
@@ -296,7 +300,7 @@ class _Kept(Flows):
 
     def filter(self, expression: str | Predicate) -> Flows:
         """Those that match now."""
-        wanted = _predicate(expression)
+        wanted = _warned(expression)
         expression = _conjunction(self.expression, _name(expression))
         ids = array("q", [flow.id for flow in self if wanted(flow)])
         return _Kept(self.store, ids, expression)
@@ -400,6 +404,15 @@ def _predicate(given: str | Predicate) -> Predicate:
     if callable(given):
         return given
     raise TypeError(f"a filter is an expression or a function of a flow, not {given!r}")
+
+
+def _warned(given: str | Predicate) -> Predicate:
+    """The same for what a user has just written: he is told what he should know of it."""
+    wanted = _predicate(given)
+    if isinstance(given, str) and isinstance(wanted, Filter):
+        for text in wanted.warnings:
+            warnings.warn(f"filter {given!r}: {text}", UserWarning, stacklevel=3)
+    return wanted
 
 
 def _name(given: str | Predicate | None) -> str:

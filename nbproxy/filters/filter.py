@@ -80,6 +80,11 @@ class Filter:
             return False
 
     @property
+    def asks_columns(self) -> bool:
+        """Whether the answer may depend on columns of users, which come and change."""
+        return "~col" in str(self.tree)
+
+    @property
     def clock(self) -> Clock:
         """What `~since` counts from, Unix seconds."""
         return self._clock

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, overload
 
 from nbproxy.analysis import Analysis
 from nbproxy.filters import parse
+from nbproxy.filters.computed import computed
 from nbproxy.filters.filter import Filter
 from nbproxy.store.errands import Errands
 
@@ -330,6 +331,8 @@ class _Matching:
         self.since = since
         self._store = store
         self._ids: array[int] = array("q")
+        self._asks_columns = isinstance(predicate, Filter) and predicate.asks_columns
+        self._columns = computed.version
         self._cursor = store.cursor()
         self._cursor.below = since
         weakref.finalize(self, self._cursor.retire).atexit = False
@@ -343,6 +346,9 @@ class _Matching:
         cursor, store = self._cursor, self._store
         with store.lock:
             fresh, changed = store.collect(cursor)
+            if self._asks_columns and self._columns != computed.version:
+                self._columns, known = computed.version, set(fresh)
+                changed = [n for n in store.ids if n >= self.since and n not in known]
             if cursor.cleared:
                 cursor.cleared = False
                 self._ids = array("q")

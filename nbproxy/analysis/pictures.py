@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nbproxy.analysis import svg
 from nbproxy.analysis.grouping import STATUS_COLUMNS
 from nbproxy.analysis.scale import Scale
-from nbproxy.analysis.shown import path_text, plain, seconds_text
+from nbproxy.analysis.shown import path_ends, plain, seconds_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def draw(kind: str, frame: pd.DataFrame) -> str:
         case "endpoints":
             return latencies(frame)
         case "hosts":
-            return status_bars(frame, [plain(host, 80) for host in frame.index])
+            return status_bars(frame, [plain(host) for host in frame.index])
         case "errors":
             return error_bars(frame)
         case _:
@@ -115,32 +115,32 @@ def _connections(frame: pd.DataFrame) -> list[int]:
 def _connection(row: Any, members: pd.DataFrame | None, y: float, scale: Scale) -> str:
     if members is None:
         return svg.text(0, y + 14, "without a server", bold=True)
-    title = f"{row.connection} · {plain(row.host, 60)}"
+    title = f"{row.connection} · {plain(row.host)}"
     count = len(members)
     uses = "1 request" if count == 1 else f"{count} requests"
     server = plain(row.server, 60) if isinstance(row.server, str) else ""
+    about = f"{server} · {uses}" if server and len(server) < 22 else uses
+    if len(title) * svg.letter(bold=True) > _beside(about):  # the host's name says more
+        about = uses
     spanned = spans(members)
     first, last = min(span[0] for span in spanned), max(span[1] for span in spanned)
     left, right = scale.x(first), scale.x(last)
-    lifeline = svg.rect(left, y + 9, right - left, 1.5, "#8c959f", title=f"{title}: {uses}")
+    tip = f"{title}: {uses}, {server}" if server else f"{title}: {uses}"
     return (
-        svg.text(0, y + 14, title, width=210, bold=True)
-        + svg.text(
-            316,
-            y + 14,
-            f"{server} · {uses}" if server and len(server) < 22 else uses,
-            anchor="end",
-            size=10.5,
-            dim=True,
-            width=0,
-        )
-        + lifeline
+        svg.text(0, y + 14, title, width=_beside(about), bold=True, both_ends=True)
+        + svg.text(316, y + 14, about, anchor="end", size=10.5, dim=True)
+        + svg.rect(left, y + 9, right - left, 1.5, "#8c959f", title=tip)
     )
 
 
+def _beside(about: str) -> float:
+    """The pixels that are left of what is said of a connection on the right."""
+    return 306 - len(about) * svg.letter(10.5)
+
+
 def _flow(row: Any, y: float, scale: Scale) -> str:
-    path = path_text(row.path, 300)
-    parts = [svg.text(12, y + 13.5, f"{plain(row.method, 12)} {path}", width=262)]
+    path = path_ends(row.path)
+    parts = [svg.text(12, y + 13.5, f"{plain(row.method, 12)} {path}", width=262, both_ends=True)]
     parts.append(_chip(row, y))
     known = bars(row)
     for name, begin, seconds in known:
@@ -214,9 +214,9 @@ def latencies(frame: pd.DataFrame) -> str:
     y = 22.0
     hosts = len(set(shown["host"])) > 1
     for row in shown.to_dict("records"):
-        name = f"{plain(row['method'], 12)} {path_text(row['template'], 200)}"
-        name = f"{name} · {plain(row['host'], 60)}" if hosts else name
-        parts.append(svg.text(0, y + 13.5, name, width=330))
+        name = f"{plain(row['method'], 12)} {path_ends(row['template'])}"
+        name = f"{name} · {plain(row['host'])}" if hosts else name
+        parts.append(svg.text(0, y + 13.5, name, width=330, both_ends=True))
         parts.append(_mix(row, 336, 446, y))
         parts.append(svg.text(490, y + 13.5, f"{row['count']:,}", anchor="end", size=11, dim=True))
         parts.append(_percentiles(row, left, (right - left) / longest, y))
@@ -269,7 +269,7 @@ def status_bars(frame: pd.DataFrame, names: list[str]) -> str:
     parts = [svg.legend(left, 12, _seen_statuses(shown))]
     y = 22.0
     for name, row in zip(names, shown.to_dict("records"), strict=False):
-        parts.append(svg.text(0, y + 13.5, name, width=left - 8))
+        parts.append(svg.text(0, y + 13.5, name, width=left - 8, both_ends=True))
         end = left + max(2.0, (right - left) * int(row["count"]) / most)
         parts.append(_mix(row, left, end, y))
         parts.append(svg.text(_WIDTH, y + 13.5, f"{row['count']:,}", anchor="end", size=11))
@@ -283,15 +283,17 @@ def error_bars(frame: pd.DataFrame) -> str:
     """A row for each kind of error, its flows as a bar."""
     shown = frame.iloc[:MAX_BARS]
     most = max(int(value) for value in shown["count"])
-    left, right = 560.0, _WIDTH - 76
+    left, right = 620.0, _WIDTH - 76
     parts = []
     y = 4.0
     for row in shown.to_dict("records"):
         cause = plain(row["cause"], 200)
-        where = f"{plain(row['host'], 80)} · {path_text(row['endpoint'], 200)}"
+        where = f"{plain(row['host'])} · {path_ends(row['endpoint'])}"
         colour = error_colour(row["status"])
         parts.append(svg.text(0, y + 13.5, cause, width=290))
-        parts.append(svg.text(298, y + 13.5, where, width=left - 306, size=11, dim=True))
+        parts.append(
+            svg.text(298, y + 13.5, where, width=left - 306, size=11, dim=True, both_ends=True)
+        )
         width = (right - left) * int(row["count"]) / most
         parts.append(svg.rect(left, y + 4, max(2.0, width), 11, colour))
         parts.append(svg.text(_WIDTH, y + 13.5, f"{row['count']:,}", anchor="end", size=11))

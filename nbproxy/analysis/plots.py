@@ -7,6 +7,7 @@ masked as everywhere, since a plot is a part of a notebook.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -21,13 +22,16 @@ from nbproxy.analysis.pictures import (
     bars,
     error_colour,
 )
-from nbproxy.analysis.shown import cut, path_text, plain
+from nbproxy.analysis.shown import cut, path_ends, place, plain, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LABEL: Final = 60
+_LABEL: Final = 60  # characters; without that bound names would leave no room for the bars
+_ERROR_LABEL: Final = 74  # the same of errors, which have a cause and a place
+_PLACE: Final = 42  # of these for the place, if the cause needs the rest
 _ROW_INCHES: Final = 0.26
+_FEW: Final = 4  # rows that have room for a legend beside them; bars of fewer are no thicker
 
 
 def draw(kind: str, frame: pd.DataFrame, ax: Any = None) -> Any:
@@ -38,29 +42,49 @@ def draw(kind: str, frame: pd.DataFrame, ax: Any = None) -> Any:
         ValueError: The frame has no picture.
     """
     plotted = _bars_of(kind, frame)
+    labels = plotted.drop_duplicates("row")
     if ax is None:
         pyplot = load("matplotlib.pyplot", "plot", "plot()")
-        height = 1.2 + _ROW_INCHES * max(3, plotted["row"].nunique())
-        _, ax = pyplot.subplots(figsize=(9, height), layout="constrained")
+        height = 0.9 + _ROW_INCHES * max(_FEW, len(labels))
+        _, ax = pyplot.subplots(figsize=(10, height), layout="constrained")
     else:
         load("matplotlib", "plot", "plot()")
+    if plotted.empty:
+        ax.text(0.5, 0.5, _nothing(kind), ha="center", va="center", transform=ax.transAxes)
+        ax.set_axis_off()
+        return ax
     for name, colour in _colours(kind).items():
         own = plotted[plotted["part"] == name]
         if len(own):
+            colours = _colour_list(kind, frame, own, colour)
             ax.barh(
                 own["row"],
                 own["end"] - own["begin"],
                 left=own["begin"],
                 height=0.7,
-                color=_colour_list(kind, frame, own, colour),
+                color=colours,
+                edgecolor=colours,
+                linewidth=0.6 if kind == "timeline" else 0,  # what took no time is seen, too
                 label=name,
             )
-    labels = plotted.drop_duplicates("row")
-    ax.set_yticks(labels["row"], [text.replace("$", r"\$") for text in labels["label"]])
-    ax.invert_yaxis()
-    ax.set_xlabel(_AXES[kind])
-    if kind != "errors" and len(plotted):
-        ax.legend(loc="best", frameon=False)
+    texts = [text.replace("$", r"\$") for text in labels["label"]]
+    ax.set_yticks(labels["row"], texts, fontsize="small")
+    spare = max(0, _FEW - len(labels)) / 2
+    ax.set_ylim(len(labels) - 0.4 + spare, -0.6 - spare)  # the first row on top
+    if kind == "timeline":  # the frame of the axes would hide short bars at the begin
+        ax.use_sticky_edges = False
+        ax.margins(x=0.02)
+    if kind in {"hosts", "errors"}:  # there is no half of a flow
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_xlabel(_axis(kind, frame))
+    if kind != "errors":  # beside the bars: inside it would cover some, above it a title
+        ax.legend(
+            loc="upper left",
+            bbox_to_anchor=(1, 1),
+            borderaxespad=0,
+            frameon=False,
+            fontsize="small",
+        )
     return ax
 
 
@@ -73,14 +97,17 @@ def draw_altair(kind: str, frame: pd.DataFrame) -> Any:
     """
     alt = load("altair", "altair", 'plot(backend="altair")')
     plotted = _bars_of(kind, frame)
+    if plotted.empty:
+        nothing = pd.DataFrame({"text": [_nothing(kind)]})
+        return alt.Chart(nothing).mark_text().encode(text="text:N")
     colours = _colours(kind)
     order = list(plotted.drop_duplicates("row")["label"])
     return (
         alt.Chart(plotted)
         .mark_bar()
         .encode(
-            y=alt.Y("label:N", sort=order, title=None),
-            x=alt.X("begin:Q", title=_AXES[kind]),
+            y=alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=_ERROR_LABEL * 7)),
+            x=alt.X("begin:Q", title=_axis(kind, frame)),
             x2="end:Q",
             color=alt.Color(
                 "part:N",
@@ -98,6 +125,17 @@ _AXES: Final = {
     "hosts": "flows",
     "errors": "flows",
 }
+
+
+def _axis(kind: str, frame: pd.DataFrame) -> str:
+    """The title of the lower axis, which also says if rows were left out."""
+    if len(frame) <= MAX_BARS:
+        return _AXES[kind]
+    return f"{_AXES[kind]} (the first {MAX_BARS} of {len(frame):,} rows)"
+
+
+def _nothing(kind: str) -> str:
+    return "no errors" if kind == "errors" else "no flows"
 
 
 def _colours(kind: str) -> dict[str, str]:
@@ -131,17 +169,29 @@ def _bars_of(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
             "this frame has no picture of its own; give x, y or kind, as for any DataFrame"
         )
     rows = kinds[kind](frame.iloc[:MAX_BARS])
-    return pd.DataFrame(rows, columns=["row", "label", "part", "begin", "end"])
+    plotted = pd.DataFrame(rows, columns=["row", "label", "part", "begin", "end"])
+    plotted["label"] = plotted["row"].map(_distinct(plotted))
+    return plotted
+
+
+def _distinct(plotted: pd.DataFrame) -> dict[int, str]:
+    """The label of each row, a number behind those there are twice: altair would make them one."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for row, label in plotted.drop_duplicates("row")[["row", "label"]].itertuples(index=False):
+        seen[label] += 1
+        found[row] = label if seen[label] == 1 else f"{label} ({seen[label]})"
+    return found
 
 
 def _timeline(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
     for number, row in enumerate(frame.itertuples()):
-        path = path_text(row.path)
-        label = f"{row.Index}  {plain(row.method, 12)} {plain(row.host)}{path}"
+        head = f"{row.Index}  {plain(row.method, 12)} "
+        label = head + place(plain(row.host), path_ends(row.path), _LABEL - len(head))
         parts = bars(row) or [("send", float(row.start), 0.0)]  # type: ignore[arg-type] # a column
         found += [
-            (number, cut(label, _LABEL), name, begin, begin + seconds)
+            (number, label, name, begin, begin + seconds)
             for name, begin, seconds in parts
             if not math.isnan(begin)
         ]
@@ -151,11 +201,11 @@ def _timeline(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
 def _endpoints(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
     found = []
     for number, row in enumerate(frame.to_dict("records")):
-        name = f"{plain(row['method'], 12)} {plain(row['host'])}{path_text(row['template'])}"
-        label = _distinct(name, number)
+        head = f"{plain(row['method'], 12)} "
+        where = place(plain(row["host"]), path_ends(row["template"]), _LABEL - len(head))
         for part in ("p99", "p95", "p50"):  # the longest lies below
             seconds = float(row[part])
-            found.append((number, label, part, 0.0, 0.0 if math.isnan(seconds) else seconds))
+            found.append((number, head + where, part, 0.0, 0.0 if math.isnan(seconds) else seconds))
     return found
 
 
@@ -165,24 +215,19 @@ def _hosts(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
         at = 0
         for part in STATUS_COLUMNS:
             if row[part]:
-                found.append((number, cut(plain(host), _LABEL), part, at, at + int(row[part])))
+                name = shortened(plain(host), _LABEL)
+                found.append((number, name, part, at, at + int(row[part])))
                 at += int(row[part])
     return found
 
 
 def _errors(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
-    return [
-        (
-            number,
-            _distinct(f"{plain(row['host'])}: {plain(row['cause'])}", number),
-            "flows",
-            0,
-            int(row["count"]),
-        )
-        for number, row in enumerate(frame.to_dict("records"))
-    ]
-
-
-def _distinct(name: str, number: int) -> str:
-    """A bounded label that no other row has: altair puts equal ones into one row."""
-    return f"{number + 1}  {cut(name, _LABEL)}"
+    found: list[tuple[Any, ...]] = []
+    for number, row in enumerate(frame.to_dict("records")):
+        cause = plain(row["cause"])
+        endpoint = f" {path_ends(row['endpoint'])}"
+        room = max(_PLACE, _ERROR_LABEL - len(cause))
+        where = place(plain(row["host"]), endpoint, room)
+        label = f"{cut(cause, _ERROR_LABEL - len(where))} · {where}"
+        found.append((number, label, "flows", 0, int(row["count"])))
+    return found

@@ -42,6 +42,27 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
+def shortened(text: str, limit: int) -> str:
+    """At most so many characters, from both ends: names alike at first often end differently."""
+    if len(text) <= limit:
+        return text
+    tail = limit // 2
+    return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def path_ends(path: object) -> str:
+    """As `path_text`; of a long one the middle is left out, not the end."""
+    masked_path = default_masker().mask_url(str(path)[:_LOOK_AT])
+    return visible(shortened(masked_path, _MAX_CELL - 200), _MAX_CELL)
+
+
+def place(host: str, path: str, limit: int) -> str:
+    """Where something is, in so many characters of which a long host leaves most to the path."""
+    if len(host) + len(path) > limit:
+        host = shortened(host, max(limit // 3, limit - len(path)))
+    return host + shortened(path, limit - len(host))
+
+
 def escaped(text: str) -> str:
     """Text as markup."""
     return html.escape(text)

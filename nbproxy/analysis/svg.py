@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from nbproxy.analysis.shown import cut, escaped
+from nbproxy.analysis.shown import cut, escaped, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,11 +36,17 @@ CHIP_COLOURS: Final = {
 _FONT: Final = "var(--jp-ui-font-family,system-ui,sans-serif)"
 _TEXT: Final = "var(--jp-ui-font-color1,currentColor)"
 _LETTER: Final = 0.56  # of the size: how wide a letter is, about
+_BOLD_LETTER: Final = 0.63
 
 
 def number(value: float) -> str:
     """A coordinate, to a tenth."""
     return f"{value:.1f}".removesuffix(".0")
+
+
+def letter(size: float = 11.5, *, bold: bool = False) -> float:
+    """How wide a letter of this size is, about, in pixels."""
+    return size * (_BOLD_LETTER if bold else _LETTER)
 
 
 def text(
@@ -54,9 +60,14 @@ def text(
     dim: bool = False,
     bold: bool = False,
     fill: str = "",
+    both_ends: bool = False,
 ) -> str:
-    """Text on a base line; cut to a width in pixels if one is given, the whole as its title."""
-    shown = cut(content, max(1, int(width / (size * _LETTER)))) if width else content
+    """Text on a base line; cut to a width in pixels if one is given, the whole as its title.
+
+    `both_ends` leaves out the middle, not the end.
+    """
+    letters = max(1, int(width / letter(size, bold=bold))) if width else len(content)
+    shown = shortened(content, letters) if both_ends else cut(content, letters)
     more = f' text-anchor="{anchor}"' if anchor != "start" else ""
     more += ' opacity="0.72"' if dim else ""
     more += ' font-weight="600"' if bold else ""
@@ -105,7 +116,7 @@ def legend(x: float, y: float, entries: Iterable[tuple[str, str]]) -> str:
     parts = []
     for name, colour in entries:
         parts += [rect(x, y - 8, 10, 8, colour, radius=2), text(x + 14, y, name, size=11)]
-        x += 14 + len(name) * 11 * _LETTER + 14
+        x += 14 + len(name) * letter(11) + 14
     return "".join(parts)
 
 

@@ -85,6 +85,29 @@ def test_a_waterfall(flows):
     assert "connect: 20 ms" in found
 
 
+@pytest.mark.parametrize("host", ["api.test", "a-long-name." * 8 + "test"])
+def test_a_connection_is_named_beside_its_server(host):
+    server = connection(host)
+    root = parsed(view(flow(url=f"https://{host}/", server=server)).timeline().picture())
+    elements = [each for each in root.iter() if each.tag.endswith("}text")]
+    (name,) = (each for each in elements if (each.text or "").startswith("1 · "))
+    (about,) = (each for each in elements if (each.text or "").endswith("1 request"))
+    assert about.get("text-anchor") == "end"
+    assert len(name.text) * 11.5 * 0.6 < float(about.get("x")) - len(about.text) * 10.5 * 0.55
+    assert name.text.endswith(".test")
+
+
+@pytest.mark.parametrize("length", [6, 40])
+def test_long_paths_show_their_ends(length):
+    base = "https://api.test/v2" + "/some-projects" * length
+    flows = view(flow(url=f"{base}/first", status=404), flow(url=f"{base}/second", status=404))
+    for name in ("timeline", "endpoints", "errors") if length < 10 else ("timeline",):
+        root = parsed(getattr(flows, name)().picture())
+        shown = [each.text or "" for each in root.iter() if each.tag.endswith("}text")]
+        assert any("…" in text and text.endswith("/first") for text in shown)
+        assert any("…" in text and text.endswith("/second") for text in shown)
+
+
 def test_endpoints_hosts_and_errors(flows):
     found = texts(parsed(flows.endpoints().picture()))
     assert any(text.startswith("GET /users/{id}") for text in found)

@@ -85,8 +85,91 @@ def test_what_has_no_picture(flows):
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing(name):
     frame = getattr(view(), name)()
-    assert frame.plot().figure
-    assert frame.plot(backend="altair").to_dict()
+    said = "no errors" if name == "errors" else "no flows"
+    axes = frame.plot()
+    assert [text.get_text() for text in axes.texts] == [said]
+    assert not axes.axison
+    assert said in json.dumps(frame.plot(backend="altair").to_dict())
+
+
+@pytest.mark.parametrize("name", ["timeline", "endpoints", "hosts"])
+@pytest.mark.parametrize("rows", [1, 3, 50])
+def test_the_legend_covers_no_bar(name, rows):
+    frame = getattr(view(*(flow(url=f"https://h{i}.test/") for i in range(rows))), name)()
+    axes = frame.plot()
+    axes.figure.canvas.draw()
+    legend = axes.get_legend().get_window_extent()
+    assert not any(legend.overlaps(patch.get_window_extent()) for patch in axes.patches)
+    assert legend.x1 <= axes.figure.bbox.x1
+    thick = max(patch.get_window_extent().height for patch in axes.patches)
+    assert thick <= 0.3 * axes.figure.dpi  # also if there is one only
+
+
+def labels_of(axes):
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def test_errors_say_what_failed_and_where():
+    frame = view(
+        flow(url="https://api.test/users", status=404),
+        flow(url="https://api.test/orders", status=404),
+        flow("POST", url="https://api.test/orders", status=404),
+    ).errors()
+    assert sorted(labels_of(frame.plot())) == [
+        "404 Not Found · api.test GET /orders",
+        "404 Not Found · api.test GET /users",
+        "404 Not Found · api.test POST /orders",
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_long_names_differ_and_leave_room(name):
+    host = "a-long-name." * 12
+    long = f"https://{host}one.test/v2" + "/projects/of/all" * 20
+    frame = getattr(
+        view(
+            flow(url=f"{long}/first", status=404),
+            flow(url=f"{long}/second", status=404),
+            flow(url=f"{long.replace('one.test', 'two.test')}/first", status=404),
+            flow(url="https://b.test/", status=None, error="there is no way to it, since " * 9),
+        ),
+        name,
+    )()
+    axes = frame.plot()
+    labels = labels_of(axes)
+    assert len(set(labels)) == len(labels) == len(frame)
+    assert max(map(len, labels)) <= 80
+    axes.figure.canvas.draw()
+    assert axes.bbox.width > 0.4 * axes.figure.bbox.width
+
+
+def test_names_that_are_cut_alike():
+    """altair would draw rows with one label into one."""
+    frame = view(*(flow(url=f"https://{'x' * 40}.{i}.{'y' * 60}.test/") for i in range(3))).hosts()
+    labels = labels_of(frame.plot())
+    assert len(set(labels)) == 3
+    assert labels[1] == f"{labels[0]} (2)"
+    spec = frame.plot(backend="altair").to_dict()
+    assert spec["encoding"]["y"]["sort"] == labels
+
+
+def test_there_is_no_half_of_a_flow(flows):
+    axes = flows.hosts().plot()
+    axes.figure.canvas.draw()
+    assert all(tick == int(tick) for tick in axes.get_xticks())
+
+
+def test_what_takes_no_time_is_seen():
+    """A short bar at the begin does not lie below the axis."""
+    frame = view(flow(took=1e-4), flow(took=1e-4, start=1000)).timeline()
+    assert frame.plot().get_xlim()[0] < 0
+
+
+def test_only_the_first_rows():
+    frame = view(*(flow(url=f"https://h{i}.test/") for i in range(70))).hosts()
+    axes = frame.plot()
+    assert len(labels_of(axes)) == 60
+    assert axes.get_xlabel() == "flows (the first 60 of 70 rows)"
 
 
 @pytest.mark.parametrize(

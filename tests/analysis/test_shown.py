@@ -5,7 +5,15 @@ import math
 import pandas as pd
 import pytest
 
-from nbproxy.analysis.shown import cut, masked, path_text, plain, seconds_text
+from nbproxy.analysis.shown import (
+    cut,
+    masked,
+    path_text,
+    place,
+    plain,
+    seconds_text,
+    shortened,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +58,21 @@ def test_frames():
     assert found.flows.iloc[0] == "[1, 2]"
     assert "hunter2" not in repr(found.to_dict())
     assert frame.path.iloc[0] == "/?token=hunter2"  # the frame itself is not touched
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "shown"),
+    [("abcdef", 6, "abcdef"), ("abcdefg", 6, "ab…efg"), ("abcdefg", 5, "ab…fg"), ("ab", 1, "…")],
+)
+def test_shortened(text, limit, shown):
+    assert shortened(text, limit) == shown
+
+
+@pytest.mark.parametrize(
+    ("host", "path"), [("h", "/p"), ("h" * 90, "/p"), ("h", "/p" * 90), ("h" * 90, "/p" * 90)]
+)
+def test_place(host, path):
+    where = place(host, path, 30)
+    assert len(where) == min(30, len(host + path))
+    assert where.startswith("h")
+    assert where.endswith("/p")

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from site_server import Site
 
-from nbproxy import cli, filters
+from nbproxy import cli, contentviews, filters
 from nbproxy.options import OPTIONS
 from nbproxy.store.schema import COLUMNS
 
@@ -104,6 +104,12 @@ def test_the_flags_are_those_of_the_command():
     assert table("| flag | meaning |") == flag_rows()
 
 
+def test_the_views_are_those_there_are():
+    listed = re.search(r"^The views are (.*?)\.", README, re.DOTALL | re.MULTILINE)
+    assert listed
+    assert re.findall(r"`([^`]+)`", listed[1]) == list(contentviews.VIEWS)
+
+
 def test_every_filter_parses():
     rows = [row.replace("\\|", "\0").split(" | ")[0] for row in table("| filter | matches |")]
     expressions = [
@@ -177,6 +183,10 @@ def test_cells_work_in_a_kernel_one_after_the_other(start_kernel, site, tmp_path
     assert "'hello'" in loaded
     saved = next(text for block, text in shown.items() if "nbproxy.open" in block)
     assert re.search(r"GET +/ +200 +\d{3,}", saved)
+    laid_out = next(text for block, text in shown.items() if "contentviews.render" in block)
+    assert "['json', 'json source', 'text', 'hex', 'raw']" in laid_out
+    assert "    name: Ann" in laid_out
+    assert "hunter2" not in laid_out
     options = "(nbproxy.options.ignore_hosts, nbproxy.options.stream_large_bodies)"
     value = kernel.execute(options).check().value
     assert value == r"(('\\.bank\\.example:443$',), 10485760)"

@@ -121,6 +121,26 @@ def test_what_is_selected_is_seen_by_python(desk):
     expect(desk.rows.and_(desk.root.locator("[aria-selected=true]"))).to_have_count(3)
 
 
+def test_all_rows_are_selected_by_a_key(desk, picture):
+    keys, cells = desk.page.keyboard, desk.notebook.count()
+    desk.grid.focus()
+    keys.press("ControlOrMeta+a")
+    expect(desk.counts).to_contain_text("8 selected")
+    expect(desk.root.locator(".nbi-detail")).to_be_hidden()
+    picture(desk.root)
+    desk.notebook.run_until(4, "8 ['/', '/style.css']\n")
+    desk.type_filter("~c 4xx | ~m POST")
+    desk.expect_count("2 of 8 flows")
+    desk.row("/submit").click()
+    keys.press("ControlOrMeta+a")
+    expect(desk.counts).to_contain_text("2 selected")
+    expect(desk.panel).to_contain_text("Ada")  # what was looked at stays
+    expect(desk.root.locator(".nbi-detail")).to_contain_text("and 1 more selected")
+    desk.notebook.run_until(3, "['/missing', '/submit'] '~c 4xx | ~m POST'\n")
+    assert desk.page.evaluate("() => getSelection().toString()") == ""
+    assert desk.notebook.count() == cells
+
+
 def test_details(desk, picture):
     desk.row("page=1").click()
     expect(desk.tab("Response")).to_contain_text("application/json")

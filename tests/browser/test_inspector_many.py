@@ -16,7 +16,9 @@ SHOW = "ins = nbproxy.inspect()\nins"
 
 @pytest.fixture
 def desk(lab, new_page):
-    notebook = lab.open(new_page(), SETUP, FILL.format(count=COUNT), SHOW)
+    notebook = lab.open(
+        new_page(), SETUP, FILL.format(count=COUNT), SHOW, "print(len(ins.selected))"
+    )
     notebook.run(0)
     notebook.run(1)
     notebook.paint = notebook.page.evaluate(PAINT, [2, COUNT])
@@ -50,6 +52,10 @@ def test_a_hundred_thousand_flows(desk, picture, capsys):
             + ", ".join(f"{name} {ms:.0f} ms" for name, ms in took.items())
         )
     assert desk.grid.get_attribute("aria-rowcount") == "100001"
+    desk.grid.focus()
+    desk.page.keyboard.press("ControlOrMeta+a")
+    expect(desk.counts).to_contain_text("100,000 selected")
+    desk.notebook.run_until(3, "100000\n")
 
 
 def test_what_is_scrolled_to_comes_before_the_rest(lab, new_page, capsys):

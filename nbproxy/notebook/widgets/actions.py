@@ -125,15 +125,19 @@ class Actions:
 
     # -- changing
 
-    def mark(self, flows: Sequence[int], mark: str) -> None:
-        """Mark flows, or with "" take marks off."""
-        for flow in self._some(flows):
+    def mark(self, flows: Sequence[int], mark: str) -> int:
+        """Mark flows, or with "" take marks off; how many."""
+        some = self._some(flows)
+        for flow in some:
             flow.marked = str(mark)[:100]
+        return len(some)
 
-    def comment(self, flows: Sequence[int], text: str) -> None:
-        """Comment on flows."""
-        for flow in self._some(flows):
+    def comment(self, flows: Sequence[int], text: str) -> int:
+        """Comment on flows; how many."""
+        some = self._some(flows)
+        for flow in some:
             flow.comment = str(text)[:10_000]
+        return len(some)
 
     def remove(self, flows: Sequence[int]) -> None:
         """Forget flows."""

@@ -398,7 +398,7 @@ class Feed:
             return
         rows, raw = encode(ids, columns)
         rows["slots"] = len(buffers)
-        buffers.append(_numbers(slot_of[number] for number in ids))
+        buffers.append(packed(slot_of[number] for number in ids))
         rows["bytes"] = len(buffers)
         buffers.append(raw)
         content["rows"] = rows
@@ -420,7 +420,7 @@ class Feed:
         else:
             answered = self._newest(unsent, _MARKED, count)
             content["match"] = {"slots": len(buffers), "bytes": len(buffers) + 1}
-            buffers.append(_numbers(answered))
+            buffers.append(packed(answered))
             buffers.append(bytes(self._match[slot] for slot in answered))
         unsent[first:end] = bytes(end - first)
         return answered
@@ -457,9 +457,9 @@ class Feed:
         self.pace.note_heard(self.pace.sent)
 
 
-def _numbers(values: Iterable[int]) -> bytes:
-    """Slots as bytes, four each, little-endian."""
-    packed = array("I", values)
+def packed(values: Iterable[int]) -> bytes:
+    """Slots or ids as bytes, four each, little-endian."""
+    found = array("I", values)
     if sys.byteorder == "big":
-        packed.byteswap()
-    return packed.tobytes()
+        found.byteswap()
+    return found.tobytes()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import sys
 import time
 import uuid
 import weakref
@@ -30,7 +31,7 @@ from nbproxy.notebook.widgets.actions import Actions
 from nbproxy.notebook.widgets.commands import Commands
 from nbproxy.notebook.widgets.control import control_of
 from nbproxy.notebook.widgets.encoding import encode
-from nbproxy.notebook.widgets.feed import Feed
+from nbproxy.notebook.widgets.feed import Feed, packed
 from nbproxy.notebook.widgets.worker import Rest, Worker
 from nbproxy.store.view import Flows
 
@@ -153,6 +154,7 @@ class Inspector(anywidget.AnyWidget):
         self._snapshot_of: tuple[int, int] | None = None
         self._state: dict[str, Any] = {}
         self._in_browser = False  # a change comes from there
+        self._all_due = False  # all that is shown is to be selected
         super().__init__(
             height=max(MIN_HEIGHT, min(MAX_HEIGHT, int(height))),
             static_id=f"nbp-static-{uuid.uuid4().hex[:12]}",
@@ -168,6 +170,7 @@ class Inspector(anywidget.AnyWidget):
             ("filter", self._filter_from_browser),
             ("complete", self._complete),
             ("select", self._select_from_browser),
+            ("select_all", self._select_all_soon),
         ):
             self._commands.add(name, run)
         self._actions.register(self._commands)
@@ -371,11 +374,22 @@ class Inspector(anywidget.AnyWidget):
         ]
 
     def _select_from_browser(self, ids: list[int]) -> None:
+        self._all_due = False
         self._in_browser = True
         try:
             self.selected_ids = tuple(int(number) for number in ids)
         finally:
             self._in_browser = False
+
+    def _select_all_soon(self) -> None:
+        """Select all that the filter lets through, once it was put to all flows."""
+        self._all_due = True
+
+    def _select_all(self) -> None:
+        """Select all that is shown, and say to the browser which: it may lack rows of these."""
+        ids, _ = self._feed.newest(sys.maxsize)
+        self._select_from_browser(ids)
+        self._tell({"kind": "select_all"}, [packed(ids)])
 
     # traits
 
@@ -394,6 +408,7 @@ class Inspector(anywidget.AnyWidget):
         self._worker.post(lambda: self._apply_filter(source, wanted, by))
 
     def _apply_filter(self, source: str, wanted: Any, by: str) -> None:
+        self._all_due = False  # it was meant of what the filter before let through
         serial = self._feed.set_filter(wanted)
         self._tell({"kind": "filter", "source": source, "serial": serial, "by": by})
 
@@ -404,6 +419,7 @@ class Inspector(anywidget.AnyWidget):
     @traitlets.observe("selected_ids")
     def _on_selected(self, change: Any) -> None:
         if not self._in_browser:
+            self._all_due = False
             self._tell({"kind": "select", "ids": list(change["new"])})
 
     # -- the thread's step
@@ -441,6 +457,8 @@ class Inspector(anywidget.AnyWidget):
         if feed.is_asking:
             feed.ask()
             return Rest(0.001, lightly=False)  # others get a turn
+        if self._all_due:
+            self._select_all()
         if feed.has_news:
             return Rest(feed.pace.wait_s(), lightly=False)
         return self._refresh_snapshot()

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 import types
+from array import array
 
 import comm
 import pytest
@@ -13,7 +14,9 @@ from comm.base_comm import BaseComm
 import nbproxy
 from nbproxy import Proxy, _current
 from nbproxy.errors import FilterError
+from nbproxy.notebook.widgets import actions
 from nbproxy.notebook.widgets import inspector as inspectors
+from nbproxy.notebook.widgets.feed import Feed
 from nbproxy.notebook.widgets.inspector import Inspector, close_all, inspect
 from nbproxy.store import Flows, Store
 from tests.notebook.inert import HOSTILE, check
@@ -271,6 +274,64 @@ def test_what_is_selected(make, store):
     assert widget.selected[0] is flows[1]
     store.remove([flows[1].id])
     assert len(widget.df) == 0
+
+
+def test_all_that_is_shown_is_selected(make, store):
+    flows = [record(store, f"/{i}", 404 if i % 2 else 200) for i in range(6)]
+    widget = make()
+    browser = begin(widget)
+    store.remove([flows[0].id])
+    browser.do("select_all")
+    browser.wait(lambda: len(browser.of("select_all")) == 1)
+    assert list(widget.selected) == flows[1:]
+    widget.filter = "~c 404"
+    browser.do("select_all")
+    browser.wait(lambda: len(browser.of("select_all")) == 2)
+    assert list(widget.selected) == flows[1::2]
+    sent = [
+        (data["content"], buffers)
+        for _, data, buffers, _ in widget.comm.sent
+        if data.get("method") == "custom" and data["content"]["kind"] == "select_all"
+    ]
+    assert [array("I", buffers[0]).tolist() for _, buffers in sent] == [
+        [flow.id for flow in flows[1:]],
+        [flow.id for flow in flows[1::2]],
+    ]
+    assert all(len(json.dumps(content)) < 100 for content, _ in sent)  # however many there are
+    assert not browser.of("select")
+
+
+def test_all_is_selected_once_the_filter_was_put_to_all(make, store, monkeypatch):
+    """The browser shows what was found so far; what is selected is all that passes."""
+    flows = [record(store, f"/{i}", 404 if i % 2 else 200) for i in range(6)]
+    widget = make()
+    browser = begin(widget)
+    may_ask = threading.Event()
+    monkeypatch.setattr(widget._feed, "ask", lambda: may_ask.is_set() and Feed.ask(widget._feed))
+    widget.filter = "~c 404"
+    browser.do("select_all")
+    assert widget.selected_ids == ()
+    may_ask.set()
+    browser.wait(lambda: browser.of("select_all"))
+    assert list(widget.selected) == flows[1::2]
+    may_ask.clear()
+    widget.filter = "~c 200"
+    browser.do("select_all")
+    browser.do("select", ids=[flows[3].id])  # somebody has thought better of it
+    may_ask.set()
+    browser.wait(lambda: browser.mirror.shown == [flow.id for flow in flows[::2]])
+    assert list(widget.selected) == [flows[3]]
+    assert len(browser.of("select_all")) == 1
+
+
+def test_at_most_so_many_are_marked_at_a_time(make, store, monkeypatch):
+    monkeypatch.setattr(actions, "MOST", 2)
+    flows = [record(store, f"/{i}") for i in range(3)]
+    ids = [flow.id for flow in flows]
+    browser = begin(make())
+    assert browser.do("mark", flows=ids, mark=":default:") == 2  # which is said
+    assert browser.do("comment", flows=ids, text="look") == 2
+    assert [flow.comment for flow in flows] == ["look", "look", ""]
 
 
 def test_details_and_bodies(make, store):

@@ -1,7 +1,7 @@
 // What all views of one widget in this page share: the rows, the link to the kernel, the selection.
 
 import { Link } from "./link.mjs";
-import { Mirror } from "./mirror.mjs";
+import { Mirror, bytesOf } from "./mirror.mjs";
 
 const WELCOME_MS = 1500;
 const LOST = new Set(["restarting", "autorestarting", "dead", "terminating"]);
@@ -25,6 +25,7 @@ export class Desk {
     link.on("batch", (message, buffers) => this.batch(message, buffers));
     link.on("filter", ({ source, serial }) => this.setFilter(source, serial));
     link.on("select", ({ ids }) => this.select(ids, null));
+    link.on("select_all", (_, [ids]) => this.keep([...new Uint32Array(bytesOf(ids))], null));
     link.on("state", ({ state }) => this.setState(state));
     link.on("stopped", () => this.setPhase("stopped"));
     link.on("pending", () => this.tell("pending"));
@@ -119,6 +120,18 @@ export class Desk {
     this.selected = ids;
     if (view) this.link.call("select", { ids }).catch(() => {});
     for (const each of this.views) if (each !== view) each.selectedElsewhere(ids);
+  }
+
+  /** Select all rows that are shown, of which `ids` are here: the kernel says which others there are. */
+  selectAll(ids, view) {
+    this.link.call("select_all").catch(() => {});
+    this.keep(ids, view);
+  }
+
+  /** These are selected now; nothing moves for that. */
+  keep(ids, view) {
+    this.selected = ids;
+    for (const each of this.views) if (each !== view) each.selectedElsewhere(ids, "all");
   }
 
   tell(what) {

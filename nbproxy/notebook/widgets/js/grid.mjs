@@ -29,10 +29,11 @@ function remembered() {
 }
 
 export class Grid {
-  /** `onSelect(ids)` when the selection changes, `onFollow(isFollowing, unseen)` when scrolled, `onAbsent(slots)` where rows are in sight that have not come yet. */
-  constructor(mirror, { onSelect, onFollow, onColumns, onAbsent }) {
+  /** `onSelect(ids, cursor, from)` when the selection changes, `onSelectAll()` when all rows are to be selected, `onFollow(isFollowing, unseen)` when scrolled, `onAbsent(slots)` where rows are in sight that have not come yet. */
+  constructor(mirror, { onSelect, onSelectAll, onFollow, onColumns, onAbsent }) {
     this.mirror = mirror;
     this.onSelect = onSelect;
+    this.onSelectAll = onSelectAll;
     this.onFollow = onFollow;
     this.onColumns = onColumns;
     this.onAbsent = onAbsent;
@@ -484,7 +485,7 @@ export class Grid {
 
   // -- selecting
 
-  /** Select these flows; `from` is where it was said: not by this table. */
+  /** Select these flows; `from` is where it was said: by this "table", "outside" of it, or "all" rows are meant, and nothing moves. */
   setSelected(ids, from = "outside") {
     this.selected = new Set(ids);
     this.stamp += 1;
@@ -527,7 +528,20 @@ export class Grid {
     return [...ids];
   }
 
+  /** The ids of all rows that are shown and have come, in order. */
+  get shown() {
+    const ids = [];
+    for (let index = 0; index < this.count; index += 1) if (this.mirror.isHere(this.slotAt(index))) ids.push(this.idAt(index));
+    return ids;
+  }
+
   key(event) {
+    if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "a") {
+      event.preventDefault(); // else the text of the page would be selected
+      event.stopPropagation();
+      this.onSelectAll();
+      return;
+    }
     if (event.target !== this.element || event.altKey || event.ctrlKey || event.metaKey) return;
     const page = Math.max(1, Math.floor(this.inSight / ROW) - 1);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };

@@ -25,7 +25,7 @@ export class HeldQueue {
   }
 
   update(held, selected) {
-    const key = JSON.stringify([held.map(({ id, side, until }) => [id, side, until]), [...selected]]);
+    const key = JSON.stringify([held.map(({ id, side, until }) => [id, side, until]), held.map(({ id }) => selected.has(id))]);
     if (key === this.key) return;
     this.key = key;
     this.held = held;

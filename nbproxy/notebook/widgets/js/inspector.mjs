@@ -33,6 +33,7 @@ class View {
     this.filter = new FilterBox(desk.link, { onLeave: () => this.grid.element.focus() });
     this.grid = new Grid(desk.mirror, {
       onSelect: (ids, cursor, from) => this.selected(ids, cursor, from),
+      onSelectAll: () => this.selectAll(),
       onFollow: (isFollowing, unseen) => this.following(isFollowing, unseen),
       onAbsent: (slots) => desk.link.call("want", { slots }).catch(() => {}),
     });
@@ -64,7 +65,7 @@ class View {
     this.splitter = make("div", { class: "nbi-splitter", role: "separator", tabindex: "0", "aria-label": "Height of the details", "aria-orientation": "horizontal", hidden: true });
     this.counts = make("span", { class: "nbi-counts", role: "status", "aria-live": "polite" });
     this.progress = make("span", { class: "nbi-progress" });
-    this.keys = make("span", { class: "nbi-keys", "aria-hidden": "true", text: "↑↓ move · / filter · r replay · e edit · i intercept · Esc back" });
+    this.keys = make("span", { class: "nbi-keys", "aria-hidden": "true", text: "↑↓ move · Ctrl+A all · / filter · r replay · e edit · i intercept · Esc back" });
     const table = make("div", { class: "nbi-table" }, this.grid.element, this.newer);
     this.main = make("div", { class: "nbi-main-area" }, table, this.splitter, this.detail.element);
     root.replaceChildren(this.toolbar, this.banner, this.queue.element, this.main, make("div", { class: "nbi-footer" }, this.counts, this.progress, make("span", { class: "nbi-gap" }), this.keys), this.toasts.element);
@@ -179,13 +180,20 @@ class View {
   selected(ids, cursor, from) {
     if (from === "table") this.desk.select(ids, this);
     this.drawCounts();
-    if (cursor >= 0 && ids.includes(cursor)) this.openDetail(cursor, ids.length);
-    else if (!ids.length) this.closeDetail(false);
+    if (cursor >= 0 && ids.includes(cursor)) {
+      if (from !== "all" || this.detail.isOpen) this.openDetail(cursor, ids.length);
+    } else if (!ids.length) this.closeDetail(false);
     this.queue.update(this.desk.state.held ?? [], this.grid.selected);
   }
 
-  selectedElsewhere(ids) {
-    this.grid.setSelected(ids);
+  selectedElsewhere(ids, from = "outside") {
+    this.grid.setSelected(ids, from);
+  }
+
+  selectAll() {
+    const ids = this.grid.shown;
+    this.desk.selectAll(ids, this);
+    this.grid.setSelected(ids, "all");
   }
 
   show(id) {
@@ -297,8 +305,13 @@ class View {
   async do_replay(id, ids) {
     const flows = ids.length ? ids : [id];
     const made = await this.call("replay", { flows });
-    this.toasts.say(flows.length > 1 ? `${countText(flows.length)} sent again` : "Sent again");
+    this.toasts.say(flows.length > 1 ? `${countText(made.length)} sent again` : "Sent again");
+    this.sayIfFewer(made.length, flows.length);
     if (made.length === 1) this.later(made[0]);
+  }
+
+  sayIfFewer(done, wanted) {
+    if (done < wanted) this.toasts.say(`Only ${countText(done)} of ${countText(wanted, "flow")}: more are not taken at a time.`, true);
   }
 
   /** Show a flow as soon as its row is here. */
@@ -362,12 +375,14 @@ class View {
   async do_mark(id, ids) {
     const flows = ids.length ? ids : [id];
     const isMarked = Boolean(this.detail.flow?.mark);
-    await this.call("mark", { flows, mark: isMarked ? "" : ":default:" });
+    this.sayIfFewer(await this.call("mark", { flows, mark: isMarked ? "" : ":default:" }), flows.length);
   }
 
   async do_comment(id, ids) {
     const value = await ask(this.root, { title: "Comment", fields: [{ name: "text", label: "Comment", value: this.detail.flow?.comment ?? "" }] });
-    if (value) await this.call("comment", { flows: ids.length ? ids : [id], text: value.text });
+    if (!value) return;
+    const flows = ids.length ? ids : [id];
+    this.sayIfFewer(await this.call("comment", { flows, text: value.text }), flows.length);
   }
 
   async do_save(id, ids) {

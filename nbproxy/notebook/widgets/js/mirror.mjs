@@ -12,7 +12,7 @@ const TEXTS = ["method", "scheme", "host", "path", "type", "version", "client", 
 const MISSING = 0, HERE = 1, GONE = 2;
 
 /** A copy of the bytes of a buffer that starts at an aligned place, as typed arrays need. */
-function bytesOf(buffer) {
+export function bytesOf(buffer) {
   const view = buffer instanceof ArrayBuffer ? new Uint8Array(buffer) : new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
   return view.slice().buffer;
 }

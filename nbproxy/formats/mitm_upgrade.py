@@ -5,7 +5,7 @@ version as a list, later a number of its own. Each step here is one change of th
 applied in turn. Those of 0.8 to 0.10, which no mitmproxy can convert, come first.
 
 Whether a text stands as bytes or as text changed with nearly every version and is left to
-`nbproxy.formats.mitm`, which takes both everywhere.
+`nbproxy.formats.mitm_import`, which takes both everywhere.
 """
 
 from __future__ import annotations

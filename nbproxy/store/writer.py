@@ -6,6 +6,7 @@ about ten times a second, or sooner when much waits, and writes it in one transa
 When the disk refuses (full, gone, read only), that is said once, and what waits is tried again
 every second; what comes meanwhile waits too, up to a bound, beyond which the oldest is given up.
 When the disk is merely slower than the traffic, the queue is *congested*: those who can wait do.
+The file, and what may become of it, is `nbproxy.store.recorded_file`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import sqlite3
 import sys
 import threading
 import time
@@ -22,13 +22,8 @@ from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
-from nbproxy.errors import NbproxyError
-from nbproxy.store import capture_file, moving
-from nbproxy.store.batches import Batches
-from nbproxy.store.capture_file import CaptureFile
-from nbproxy.store.chunks import Bodies, Sink
-from nbproxy.store.reading import Shelf
-from nbproxy.store.troubles import Trouble, kind_of
+from nbproxy.store import capture_file
+from nbproxy.store.recorded_file import FAULTS, RecordedFile
 from nbproxy.store.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -36,6 +31,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbproxy.model.flow import HTTPFlow
+    from nbproxy.store.capture_file import CaptureFile
+    from nbproxy.store.chunks import Bodies, Sink
+    from nbproxy.store.reading import Shelf
 
 logger = logging.getLogger("nbproxy")
 
@@ -66,8 +64,6 @@ _IDLE_S: Final = 3.0
 _LAST_TRIES_S: Final = 3.0
 """How long a disk that refuses is tried in the end."""
 
-FAULTS: Final = (sqlite3.Error, OSError, NbproxyError)
-
 
 class Writer:
     """Writes what is put into its queue.
@@ -81,9 +77,6 @@ class Writer:
         keep: Whether the file stays, if nobody ends it before the process does.
 
     Attributes:
-        file: The file, once there is one.
-        shelf: The same, for reading; stays when the file is closed.
-        bodies: The large bodies that are in memory.
         lost: How many flows could not be recorded.
         refusing: True while the disk refuses.
     """
@@ -98,22 +91,17 @@ class Writer:
         *,
         keep: bool,
     ) -> None:
-        self.file: CaptureFile | None = None
-        self.shelf: Shelf | None = None
-        self.bodies = Bodies()
+        self._recorded = RecordedFile(file, inline_limit, on_problem)
         self.lost = 0
         self.refusing = False
         self.keep = keep
-        self._batches: Batches | None = None
-        self._inline_limit = inline_limit
         self._on_stored = on_stored
         self._on_lost = on_lost
-        self._trouble = Trouble(on_problem)
         self._waiting = waiting = Waiting()
         self._queue = waiting.queue
         self._rooms: deque[Callable[[], None]] = deque()
         self._orders: deque[tuple[Callable[[], None], Future[None]]] = deque()
-        self._looked = self._idle_since = time.monotonic()
+        self._idle_since = time.monotonic()
         self._resting = False
         self._asleep = False
         self._wake = threading.Event()
@@ -123,15 +111,24 @@ class Writer:
         self._ending_at: float | None = None
         self._abandon = False
         self.ended = False
-        self._kept: CaptureFile | None = None
-        self._damages = 0
-        if isinstance(file, CaptureFile):
-            self._opened(file)
-        else:
-            self._open_file = file
         _writers.add(self)
 
     # -- for all threads
+
+    @property
+    def file(self) -> CaptureFile | None:
+        """The file, once there is one."""
+        return self._recorded.file
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """The same, for reading; stays when the file is closed."""
+        return self._recorded.shelf
+
+    @property
+    def bodies(self) -> Bodies:
+        """The large bodies that are in memory."""
+        return self._recorded.bodies
 
     def put(self, flow: HTTPFlow) -> None:
         """Write a flow; takes no lock."""
@@ -341,7 +338,8 @@ class Writer:
             return False
         if self._resting:
             return True
-        watches = self._batches is not None and self._batches.watches
+        batches = self._recorded.batches
+        watches = batches is not None and batches.watches
         return not watches and time.monotonic() - self._idle_since > _IDLE_S
 
     def _put_down(self) -> bool:
@@ -386,7 +384,7 @@ class Writer:
             if self._abandon:
                 self._give_up(everything=True)
             else:
-                self._look_after()
+                self._recorded.look_after(_TICK_S)
                 while self._waiting.take(_BATCH, _BATCH_BYTES):
                     self._write()
                     self._idle_since = time.monotonic()
@@ -425,7 +423,7 @@ class Writer:
         When `on_stored` is called, no reference to a flow is left here but those it is given.
         """
         steps = self._waiting.steps()
-        written = self._ready().write(steps) if steps else []
+        written = self._recorded.ready().write(steps) if steps else []
         del steps
         done = self._waiting.done()
         if written and self._on_stored is not None:
@@ -437,40 +435,13 @@ class Writer:
         if done is not None:
             done.set_result(True)
 
-    def _ready(self) -> Batches:
-        if self.file is None:
-            self._opened(self._open_file())
-        assert self._batches is not None  # noqa: S101 - made with the file
-        return self._batches
-
-    def _opened(self, file: CaptureFile, shifts: tuple[int, int, int] = (0, 0, 0)) -> None:
-        """This is the file from now on; an earlier one was copied to it."""
-        with self.bodies.lock:
-            self.file = file
-            batches = self._batches
-            if batches is None:
-                batches = Batches(file, self.bodies, file.next_keys, self._inline_limit)
-                self._batches = batches
-            else:
-                batches.moved_to(file, shifts)
-            self.bodies.lie_in(file)
-            self.shelf = Shelf(
-                file,
-                self.bodies,
-                batches.live,
-                batches.flow_offset,
-                batches.connection_offset,
-            )
-
     def _tidy(self) -> None:
-        batches = self._batches
+        batches = self._recorded.batches
         if batches is not None and self.file is not None:
             if batches.has_errands:
                 batches.write(())
                 self._over()
             batches.vacuum()
-
-    # -- the file goes elsewhere
 
     def move(self, path: Path) -> None:
         """Go on at another path, with all that was written so far; on the thread.
@@ -478,108 +449,26 @@ class Writer:
         Raises:
             FormatError, OSError, sqlite3.Error: It stays where it is.
         """
-        old = self.file
-        if old is None and self.shelf is None:
-            self._opened(CaptureFile(path, temporary=False))
-        elif old is None:
-            raise RuntimeError("the recording has ended: save the flows instead")
-        elif path.exists() and path.samefile(old.path):
-            return
-        else:
-            new = CaptureFile(path, temporary=False)
-            try:
-                shifts = moving.copy(old.db, new)
-            except BaseException:
-                new.end()
-                raise
-            self._opened(new, shifts)
-            old.dismiss()
-        self.keep = True
+        if self._recorded.move(path):
+            self.keep = True
 
     def look_again(self) -> None:
         """Somebody could not read the file: see whether it is there; on the thread."""
-        self._looked = 0.0
-        self._look_after()
-
-    def _look_after(self) -> None:
-        """Once a second: if somebody removed the file, write it anew."""
-        file, now = self.file, time.monotonic()
-        if file is None or now - self._looked < _TICK_S:
-            return
-        self._looked = now
-        if file.is_there:
-            return
-        try:
-            with self.bodies.lock:  # who cannot read meanwhile waits for this, and tries again
-                path, lock = moving.replace(file)
-                self._open_later(path, file, lock)
-                self._ready()
-        except FAULTS as error:  # what is open can be written on; only nobody finds it
-            self._trouble.met(error, file.path)
-            return
-        self._trouble.say(
-            f"the capture {file.path} was removed or replaced while it was recorded: all of it "
-            f"was written again, to {path}. To stop recording, stop the proxy."
-        )
-
-    def _open_later(self, path: Path, old: CaptureFile, lock: int | None = None) -> None:
-        """Another file takes the place of one that is closed."""
-        locks = [lock]
-
-        def open_file() -> CaptureFile:
-            lock, locks[:] = locks[0], [None]
-            return CaptureFile(path, temporary=old.temporary, lock=lock)
-
-        self.file = None
-        self._open_file = open_file
+        self._recorded.look_after(0.0)
 
     # -- trouble
 
     def _refused(self, error: Exception) -> None:
         self.refusing = True
         self._ring()
-        file = self.file
-        self._trouble.met(error, file.path if file is not None else None)
+        self._recorded.met(error)
         self._give_up()
-        kind = kind_of(error)
-        if file is None or kind in {"full", "locked"}:
-            return
-        self._damages += kind == "damaged"
-        try:
-            file.reopen()
-        except FAULTS as again:
-            self._damages += kind_of(again) == "damaged"
-        if self._damages > 1:
-            self._begin_anew(file)
-
-    def _begin_anew(self, damaged: CaptureFile) -> None:
-        """A file is damaged beyond use: leave it as it is, go on in another one."""
-        path = moving.free_name(damaged.path)
-        lock = damaged.give_way()
-        if lock is not None:
-            os.close(lock)
-        batches = self._batches
-        next_body = 1 if batches is None else batches.next_body
-        self._batches = None
-        self._open_later(path, damaged)
-        opening = self._open_file
-
-        def open_file() -> CaptureFile:
-            file = opening()
-            file.next_keys = (0, 0, next_body)  # bodies in memory have numbers already
-            return file
-
-        self._open_file = open_file
-        self._trouble.say(
-            f"the capture {damaged.path} was left as it is: the flows in it cannot be read any "
-            f"more. Recording goes on in {path}."
-        )
+        self._recorded.mend(error)
 
     def _over(self) -> None:
         if self.refusing:
             self.refusing = False
-            self._damages = 0
-            self._trouble.over()
+            self._recorded.is_well()
 
     def _give_up(self, *, everything: bool = False) -> None:
         """Let go of the oldest of what waits, if that is too much."""
@@ -602,11 +491,7 @@ class Writer:
     def _finish(self) -> None:
         """Nothing more is written."""
         self.ended = True
-        file, self.file = self.file, None
-        if file is not None:
-            file.finish(keep=self.keep)
-            self._kept = file  # goes with the last who may read it
-        self._batches = None
+        self._recorded.finish(keep=self.keep)
 
     def _drop_calls(self, *, if_ended: bool = False) -> None:
         """Nobody will come to what waits any more."""

@@ -236,7 +236,7 @@ def test_open_connections_that_are_watched_are_bounded(session, monkeypatch):
     for flow in flows:
         flow.client_conn.timestamp_start = 1.0
     put(session, *flows)
-    assert len(session._writer._batches._open) == 3
+    assert len(session._writer._recorded.batches._open) == 3
 
 
 def test_a_flow_without_connections_has_no_rows_of_them(session):
@@ -380,16 +380,16 @@ def test_deleting_is_in_order_with_writing(session):
 def test_space_is_given_back(session):
     ids = put(session, *(done(content=os.urandom(900)) for _ in range(2000)))
     session._writer.order(
-        lambda: session._writer._batches.file.db.execute(
+        lambda: session._writer._recorded.batches.file.db.execute(
             "PRAGMA wal_checkpoint(TRUNCATE)"
         ).fetchall()
     )
     large = session.stored_bytes
     session.delete(ids[:1900])
     assert session.flush(20)
-    until(lambda: not session._writer._batches._pages_to_free)
+    until(lambda: not session._writer._recorded.batches._pages_to_free)
     session._writer.order(
-        lambda: session._writer._batches.file.db.execute(
+        lambda: session._writer._recorded.batches.file.db.execute(
             "PRAGMA wal_checkpoint(TRUNCATE)"
         ).fetchall()
     )

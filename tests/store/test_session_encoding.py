@@ -38,8 +38,8 @@ class Kept:
             self.session.put(flow)
         assert self.session.flush(20)
         assert self.problems == []
-        self.session._writer._batches.live.clear()
-        self.session._writer._batches._open.clear()
+        self.session._writer._recorded.batches.live.clear()
+        self.session._writer._recorded.batches._open.clear()
         return self.session.read([flow.id for flow in flows])
 
 

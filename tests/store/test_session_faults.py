@@ -338,7 +338,7 @@ def test_without_anybody_to_tell_it_warns(tmp_path, quick):
     place.write_text("")
     session = Session(directory=place)
     warned = []
-    session._writer._trouble = Trouble(warned.append)
+    session._writer._recorded.trouble = Trouble(warned.append)
     session.put(done())
     until(lambda: warned)
     session.close(keep=False)

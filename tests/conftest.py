@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,12 +12,31 @@ from tests.support import examples
 from tests.support.kernels import LINES, Kernel, KernelPool, Line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from pathlib import Path
 
 # How long an example takes is the machine's affair. On CI the examples are hypothesis's fixed ones.
 settings.register_profile("nbproxy", deadline=None)
 settings.load_profile("nbproxy")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector away from the tests themselves: thousands, and none is garbage.
+
+    Each look at all of them takes half a second, also where a test asks for one.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """Let the collector have what it was kept from."""
+    gc.unfreeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

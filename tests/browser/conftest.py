@@ -55,8 +55,9 @@ def chromium(browser_path):
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory):
+    """For all tests: each has its notebooks in it."""
     with JupyterServer("lab", tmp_path_factory.mktemp("lab")) as server:
         yield server
 

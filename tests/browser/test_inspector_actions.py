@@ -35,10 +35,16 @@ get("/teapot").status_code
 CLEAR = "nbproxy.off()\nnbproxy.clear()"
 
 
+@pytest.fixture(scope="module")
+def page(new_page):
+    """A page for one notebook after the other: to load JupyterLab takes longer than most tests."""
+    return new_page(permissions=["clipboard-write"])
+
+
 @pytest.fixture
-def desk(lab, new_page, request):
-    """Each test has a kernel of its own, and cells 3 and on."""
-    found = open_desk(lab, new_page(permissions=["clipboard-write"]), *request.param)
+def desk(lab, page, request):
+    """Each test has a notebook and a kernel of its own, and cells 3 and on."""
+    found = open_desk(lab, page, *request.param)
     yield found
     found.notebook.shutdown()
 
@@ -241,6 +247,8 @@ def test_a_page_that_is_loaded_again(desk):
     desk.expect_count("1 of 8 flows")
     assert desk.filter.input_value() == "~c 404"
     expect(desk.root.locator(".nbi-url")).to_contain_text("/missing")
+    desk.notebook.shutdown()
+    desk.page.goto("about:blank")  # the next test gets a JupyterLab that has restored nothing
 
 
 @cells("nbproxy.stop()", "nbproxy.start();", "%unload_ext nbproxy")

@@ -56,6 +56,13 @@ _COMMANDS: Final = {"lab": ["lab"], "notebook": ["notebook"]}
 _CLASSES: Final = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}
 
 
+#: Opens a notebook in the place of all that is open in JupyterLab.
+_OPEN: Final = """async path => {
+  const { commands, shell } = window.jupyterapp;
+  for (const each of [...shell.widgets("main")]) each.dispose();  // without a question
+  await commands.execute("docmanager:open", { path, factory: "Notebook" });
+}"""
+
 #: How a browser is started where there is no screen and perhaps no user but root.
 BROWSER_FLAGS: Final = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 
@@ -159,7 +166,11 @@ class JupyterServer:
         return (self.folder / "server.log").read_text(errors="replace")
 
     def open(self, page: Page, *cells: str, name: str = "") -> Notebook:
-        """Make a notebook of these cells, open it in a page, and wait for its kernel."""
+        """Make a notebook of these cells, open it in a page, and wait for its kernel.
+
+        A page that shows this server's JupyterLab already is not loaded again: the notebook takes
+        the place of those that are open there.
+        """
         self._opened += 1
         name = name or f"test-{self._opened}.ipynb"
         notebook = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
@@ -234,7 +245,10 @@ class Notebook:
         self.page = page
         self.server = server
         self.name = name
-        page.goto(server.address(name), wait_until="domcontentloaded", timeout=TIMEOUT_MS)
+        if page.url.startswith(f"{server.url}/lab"):
+            page.evaluate(_OPEN, name)
+        else:
+            page.goto(server.address(name), wait_until="domcontentloaded", timeout=TIMEOUT_MS)
         self.wait_ready()
 
     def wait_ready(self) -> None:

@@ -14,16 +14,22 @@ COUNT = 100_000
 SHOW = "ins = nbproxy.inspect()\nins"
 
 
-@pytest.fixture
-def desk(lab, new_page):
-    notebook = lab.open(
-        new_page(), SETUP, FILL.format(count=COUNT), SHOW, "print(len(ins.selected))"
-    )
+@pytest.fixture(scope="module")
+def notebook(lab, new_page):
+    """The flows are there; nothing shows them."""
+    cells = (SETUP, FILL.format(count=COUNT), SHOW, "ins.close()", "print(len(ins.selected))")
+    notebook = lab.open(new_page(), *cells)
     notebook.run(0)
     notebook.run(1)
+    yield notebook
+    notebook.shutdown()
+
+
+@pytest.fixture
+def desk(notebook):
     notebook.paint = notebook.page.evaluate(PAINT, [2, COUNT])
     yield Desk(notebook, 2)
-    notebook.shutdown()
+    notebook.run(3)
 
 
 def test_a_hundred_thousand_flows(desk, picture, capsys):
@@ -55,13 +61,10 @@ def test_a_hundred_thousand_flows(desk, picture, capsys):
     desk.grid.focus()
     desk.page.keyboard.press("ControlOrMeta+a")
     expect(desk.counts).to_contain_text("100,000 selected")
-    desk.notebook.run_until(3, "100000\n")
+    desk.notebook.run_until(4, "100000\n")
 
 
-def test_what_is_scrolled_to_comes_before_the_rest(lab, new_page, capsys):
-    notebook = lab.open(new_page(), SETUP, FILL.format(count=COUNT), SHOW, "ins.close()")
-    notebook.run(0)
-    notebook.run(1)
+def test_what_is_scrolled_to_comes_before_the_rest(notebook, capsys):
     took, progress = notebook.page.evaluate(EARLY, [2, COUNT])
     notebook.run(3)  # a kernel that ends in the midst of a message may garble it
     with capsys.disabled():
@@ -69,7 +72,6 @@ def test_what_is_scrolled_to_comes_before_the_rest(lab, new_page, capsys):
     left = re.search(r"([\d,]+) rows to come", progress)
     assert left
     assert int(left[1].replace(",", "")) > 0.4 * COUNT  # these come from the end, one after another
-    notebook.shutdown()
 
 
 MILLION = """(() => {

@@ -31,6 +31,7 @@ DURABLE_S = 0.5
 
 KILLS = 45
 AT_A_TIME = 3
+PREPARED = 2  # others meanwhile start, or are looked at
 KERNEL_KILLS = 5
 
 #: Of bodies; the recording's limit of what lies in a row is between them.
@@ -66,6 +67,7 @@ def serve(wire: Wire) -> None:
 
 
 ending = threading.Event()
+recording = threading.BoundedSemaphore(AT_A_TIME)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +165,8 @@ def kill_one(folder: Path, origin: Origin, confdir: Path, number: int) -> int:
     }
     recorder = Recorder(options)
     try:
-        due = Traffic(origin.url, recorder.port).run_until_killed(recorder.kill9)
+        with recording:
+            due = Traffic(origin.url, recorder.port).run_until_killed(recorder.kill9)
     finally:
         recorder.process.kill()
     if kept:
@@ -196,7 +199,7 @@ def confdir(tmp_path_factory):
 
 
 def test_killed_at_random_moments(tmp_path, origin, confdir):
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
+    with ThreadPoolExecutor(AT_A_TIME + PREPARED) as pool:
         work = [pool.submit(kill_one, tmp_path, origin, confdir, number) for number in range(KILLS)]
         counts = [each.result() for each in work]
     assert sum(counts) > 20 * KILLS

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from nbproxy.addons.rules import Part, PartedRule, condition_of
+from nbproxy.addons.rules import Part, PartedRule, check_type, condition_of
 from nbproxy.filters import parse
 from nbproxy.model.message import Response
 
@@ -45,7 +45,7 @@ class Block(PartedRule[_Blocked]):
             ValueError: There is no such status, or it is a pattern gone wrong.
             TypeError: These are neither a filter nor a status.
         """
-        _check_filter(filter)
+        check_type("block", filter, "a filter, as a str", (str, type(None)))
         if (
             status is None
             and filter is not None
@@ -99,11 +99,6 @@ class Block(PartedRule[_Blocked]):
                         each.status, text, {"content-type": "text/plain; charset=utf-8"}
                     )
                 return
-
-
-def _check_filter(given: object) -> None:
-    if not isinstance(given, (str, type(None))):
-        raise TypeError(f"block takes a filter, as a str, not {given!r}")
 
 
 def _check(status: object) -> None:

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from nbproxy.addons.rules import Part, PartedRule, Spec, compile_regex, condition_of, split_spec
+from nbproxy.addons.rules import (
+    Part,
+    PartedRule,
+    Spec,
+    check_type,
+    compile_regex,
+    condition_of,
+    split_spec,
+)
 from nbproxy.model import url as urls
 from nbproxy.model.masking import default_masker
 from nbproxy.model.message import Response
@@ -84,8 +92,8 @@ class MapRemote(PartedRule[_Remote]):
             if not isinstance(url, str) or filter is not None:
                 raise ValueError("map_remote takes a pattern alone, or a URL and to=")
             return cls.of_specs((url,))
-        _check_type("map_remote", url, "a URL, as a str, or what re compiles", (str, re.Pattern))
-        _check_type("map_remote", to, "the new URL, as a str", (str,))
+        check_type("map_remote", url, "a URL, as a str, or what re compiles", (str, re.Pattern))
+        check_type("map_remote", to, "the new URL, as a str", (str,))
         pattern, target = _replacing(url, to)
         shown = url if isinstance(url, str) else url.pattern
         return cls(filter, [_Remote(None, pattern, target)], _arrow(filter, shown, to))
@@ -120,11 +128,6 @@ class MapRemote(PartedRule[_Remote]):
                 if new != old:
                     flow.request.url = new
                     self.hits += 1
-
-
-def _check_type(kind: str, value: object, what: str, types: tuple[type, ...]) -> None:
-    if not isinstance(value, types):
-        raise TypeError(f"{kind} takes {what}, not {value!r}")
 
 
 def _replacing(
@@ -181,8 +184,8 @@ class MapLocal(PartedRule[_Local]):
             if not isinstance(url, str) or filter is not None:
                 raise ValueError("map_local takes a pattern alone, or a URL and path=")
             return cls.of_specs((url,))
-        _check_type("map_local", url, "a URL, as a str, or what re compiles", (str, re.Pattern))
-        _check_type("map_local", path, "a path of a file or a folder", (str, os.PathLike))
+        check_type("map_local", url, "a URL, as a str, or what re compiles", (str, re.Pattern))
+        check_type("map_local", path, "a path of a file or a folder", (str, os.PathLike))
         pattern = prefix(url) if isinstance(url, str) else url
         shown = url if isinstance(url, str) else url.pattern
         place = _Local(None, pattern, _existing(path))

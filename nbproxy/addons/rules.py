@@ -233,6 +233,16 @@ class PartedRule(Rule, Generic[P]):
         return self._label
 
 
+def check_type(kind: str, value: object, what: str, types: tuple[type, ...]) -> None:
+    """Refuse what a rule cannot take.
+
+    Raises:
+        TypeError: It is of none of these types; the message says what `kind` takes.
+    """
+    if not isinstance(value, types):
+        raise TypeError(f"{kind} takes {what}, not {value!r}")
+
+
 def chosen_messages(on: str | Iterable[str]) -> tuple[str, ...]:
     """Of `"request"`, `"response"` or several of them, those that are meant.
 

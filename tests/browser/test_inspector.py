@@ -132,6 +132,7 @@ def test_all_rows_are_selected_by_a_key(desk, picture):
     desk.type_filter("~c 4xx | ~m POST")
     desk.expect_count("2 of 8 flows")
     desk.row("/submit").click()
+    expect(desk.panel).to_contain_text("Ada")
     keys.press("ControlOrMeta+a")
     expect(desk.counts).to_contain_text("2 selected")
     expect(desk.panel).to_contain_text("Ada")  # what was looked at stays

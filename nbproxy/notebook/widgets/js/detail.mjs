@@ -155,7 +155,8 @@ export class DetailPane {
     this.flow = flow;
     // the same content again (a refresh while it is under way) must not scroll away
     const same = before && JSON.stringify(before) === JSON.stringify(flow);
-    if (!same) this.draw(before?.id === flow.id);
+    if (same) this.drawHeadline(); // how many are selected may differ
+    else this.draw(before?.id === flow.id);
   }
 
   toggleReveal() {

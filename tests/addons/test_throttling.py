@@ -53,7 +53,7 @@ def test_bodies_trickle(make_proxy, make_origin, large):
         took = time.monotonic() - began
     assert sum(map(len, pieces)) == 20_000
     assert len(pieces) > 3
-    assert 0.35 <= took < 5
+    assert took >= 0.35
     assert bool(last_flow(proxy).response.stream) is large
     assert last_flow(proxy).response.content == b"x" * 20_000
 

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 
 import aiohttp
@@ -358,7 +357,6 @@ def test_streams_under_way_are_in_it(proxy, make_origin, environ):
         wire.send(b"b")
 
     origin = make_origin(serve)
-    began = time.monotonic()
     with proxy.capture() as cap:
         answer = requests.get(f"{origin.url}/", stream=True, timeout=20)
     wait_until(lambda: len(cap.flows) == 1)
@@ -366,4 +364,3 @@ def test_streams_under_way_are_in_it(proxy, make_origin, environ):
     go_on.set()
     assert answer.content == b"ab"
     wait_until(lambda: not cap.flows[0].live)
-    assert time.monotonic() - began < 20

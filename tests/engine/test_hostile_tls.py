@@ -585,7 +585,7 @@ def test_a_client_that_leaves_its_tunnel_while_the_origin_thinks(proxy, trusting
             client.close()
         else:
             getattr(client, how)()
-        eventually(lambda: origin.peers[-1].ended, "upstream to be cut", timeout_s=2.0)
+        eventually(lambda: origin.peers[-1].ended, "upstream to be cut")
     assert over(proxy, before)[0].error.msg == "the client disconnected"
 
 

@@ -6,7 +6,6 @@ import gc
 import socket
 import ssl
 import threading
-import time
 import tracemalloc
 import zlib
 
@@ -1113,6 +1112,4 @@ def test_a_connection_is_not_used_again(proxy, connect, make_origin):
     wire.send(frames.close(1000), request(f"{origin.url}/"))
     assert [each.opcode for each in rest_of(wire)] == [CLOSE]
     assert len(proxy.flows) == 1
-    before = time.monotonic()
     assert only_flow(proxy).error is None
-    assert time.monotonic() - before < PATIENCE_S

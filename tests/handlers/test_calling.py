@@ -495,13 +495,13 @@ def test_a_lambda_may_have_a_value(registry, notes, flow):
 # -- cost
 
 
-def test_dispatching_to_one_plain_handler_costs_microseconds(registry, flow):
+def test_dispatching_to_one_plain_handler_takes_few_calls(registry, flow):
     registry.on("request")(lambda flow: None)
-    count = 2000
-    best = sys.float_info.max
-    for _ in range(20):
-        began = time.perf_counter()
-        for _ in range(count):
-            registry.fire("request", flow)
-        best = min(best, (time.perf_counter() - began) / count)
-    assert best < 20e-6  # measured 1 µs; generous, as tests share their machine
+    registry.fire("request", flow)
+    calls = []
+    sys.setprofile(lambda frame, event, _: calls.append((event, frame.f_code.co_name)))
+    try:
+        registry.fire("request", flow)
+    finally:
+        sys.setprofile(None)
+    assert sum(event in ("call", "c_call") for event, _ in calls) < 20, calls

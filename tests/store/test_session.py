@@ -91,10 +91,8 @@ def test_a_flow_comes_back(session):
 
 def test_a_flow_is_written_soon_without_being_asked(session, tmp_path):
     flow = done()
-    began = time.monotonic()
     session.put(flow)
     until(lambda: session.ids() == [flow.id])
-    assert time.monotonic() - began < 5
 
 
 def test_a_change_replaces_what_was_written(session):

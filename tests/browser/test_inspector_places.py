@@ -20,19 +20,28 @@ WRITTEN = """() => {
   const { outputs } = window.jupyterapp.shell.currentWidget.content.widgets[1].model;
   return String(outputs.get(1).data['text/html']).includes('/submit');
 }"""
-SLOW = "import time; time.sleep(4); print('done')"
 
 
 def resume_while_blocked(desk, first):
     """Cells `first` and the next one: hold, and wait for somebody to resume."""
-    notebook = desk.notebook
-    notebook.run(first)
-    notebook.start(first + 1)
+    desk.notebook.run(first)
+    held = block(desk, first + 1)
+    resume(desk, first + 1, held)
+
+
+def block(desk, cell):
+    """Start a cell that waits for what is held now; the entry of it in the queue."""
+    desk.notebook.start(cell)
     held = desk.root.locator(".nbi-held-item")
     expect(held).to_contain_text("page=2")
+    return held
+
+
+def resume(desk, cell, held):
+    """Let go what a cell waits for."""
     held.get_by_role("button", name="Resume").click()
-    notebook.finish(first + 1)
-    assert notebook.text(first + 1) == "2\n"
+    desk.notebook.finish(cell)
+    assert desk.notebook.text(cell) == "2\n"
 
 
 def test_notebook_7(notebook7, new_page, picture):
@@ -70,7 +79,7 @@ def test_an_older_kernel_hears_it_over_the_proxys_port(lab6, new_page):
     asked = []
     page.on("response", lambda response: asked.append((response.url, response.status)))
     desk = open_desk(
-        lab6, page, INTERCEPT, BLOCKING, SLOW, "import ipykernel; print(ipykernel.__version__)"
+        lab6, page, INTERCEPT, BLOCKING, BLOCKING, "import ipykernel; print(ipykernel.__version__)"
     )
     assert desk.notebook.run(6) == "6.31.0\n"
     resume_while_blocked(desk, 3)
@@ -78,12 +87,12 @@ def test_an_older_kernel_hears_it_over_the_proxys_port(lab6, new_page):
     assert knocks
     assert {status for _, status in knocks} == {204}
     assert all(url.startswith("http://127.0.0.1:") for url, _ in knocks)
-    desk.notebook.start(5)  # details, too, come while a cell blocks
+    held = block(desk, 5)  # details, too, come while a cell blocks
     desk.row("/missing").click()
     expect(desk.panel).to_contain_text("TeapotShop")
     assert desk.notebook.text(5) == ""
-    desk.notebook.finish(5)
-    desk.expect_count("9 flows")  # and knocking is no traffic
+    resume(desk, 5, held)
+    desk.expect_count("10 flows")  # and knocking is no traffic
     desk.notebook.shutdown()
 
 

@@ -122,7 +122,7 @@ class Asked(Recorder):
                 _, size, word = path.split("/")
                 assert answer.status == 200
                 assert answer.body == word.encode().ljust(int(size), b".")
-        wait_until(lambda: self.ask("not any(flow.live for flow in proxy.flows[-1:])"), "its end")
+        wait_until(lambda: self.ask("over()"), "its end")
 
     def flush(self):
         assert self.ask("proxy.store.flush()")

@@ -2,12 +2,14 @@
 
 `python -m tests.support.recorder OPTIONS` (JSON) starts a proxy, says its port in a line, and then
 evaluates each line of standard input as an expression and answers with its value, as JSON. Names
-there are `proxy`, `nbproxy`, `os`, `heard` (the warnings so far) and `limit(bytes)`, which bounds
-the size of files that this process may write (None: no bound), as a full disk does.
+there are `proxy`, `nbproxy`, `os`, `heard` (the warnings so far), `limit(bytes)`, which bounds the
+size of files that this process may write (None: no bound), as a full disk does, and `over()`:
+whether the last flow is, and the proxy's thread has done all that it does then.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
@@ -118,7 +120,16 @@ def _serve(options: dict[str, Any]) -> None:
     warnings.simplefilter("always")
     warnings.showwarning = lambda message, *_, **__: heard.append(str(message))
     with nbproxy.Proxy(**{"loop": "thread", "port": 0, **options}) as proxy:
-        names = {"proxy": proxy, "nbproxy": nbproxy, "heard": heard, "limit": _limit, "os": os}
+
+        def over() -> bool:
+            if any(flow.live for flow in proxy.flows[-1:]):
+                return False
+            assert proxy.runner is not None
+            proxy.runner.submit(asyncio.sleep(0)).result()
+            return True
+
+        names = {"proxy": proxy, "nbproxy": nbproxy, "os": os}
+        names |= {"heard": heard, "limit": _limit, "over": over}
         _say(proxy.port)
         for line in sys.stdin:
             try:

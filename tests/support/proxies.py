@@ -8,6 +8,7 @@ is served by a function of such a `Wire`, so that a test says byte by byte what 
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import ssl
 import threading
@@ -39,6 +40,17 @@ def wait_until(condition: Callable[[], object], what: str = "") -> None:
         if time.monotonic() > ends_at:
             raise AssertionError(f"it never came to pass: {what or condition}")
         pause.wait(0.005)
+
+
+def alone() -> None:
+    """Wait until the threads have ended that earlier tests left: a writer rests after seconds."""
+
+    def left() -> list[str]:
+        return [each.name for each in threading.enumerate() if each.name.startswith("nbproxy")]
+
+    if left():
+        gc.collect()
+        wait_until(lambda: not left(), "the end of other tests' threads")
 
 
 @dataclass

@@ -45,7 +45,8 @@ MAY_IMPORT = {
     # Handed the dispatcher, the store and the certificates: it imports none of them.
     "engine": DATA | {"protocol"},
     "handlers": DATA | {"filters"},
-    "scripts": DATA | {"handlers", "filters", "formats"},
+    # Its views of bodies take part in those built in.
+    "scripts": DATA | {"handlers", "filters", "formats", "contentviews"},
     "addons": DATA | {"handlers", "filters", "formats", "scripts"},
     # Ties formats and the store, which do not know each other; scripts have the progress bar.
     "saved": DATA | {"formats", "store", "scripts"},

@@ -187,6 +187,7 @@ def test_cells_work_in_a_kernel_one_after_the_other(start_kernel, site, tmp_path
     assert "['json', 'json source', 'text', 'hex', 'raw']" in laid_out
     assert "    name: Ann" in laid_out
     assert "hunter2" not in laid_out
+    assert kernel.execute("contentviews.render(body).lines").check().value == "['user']"
     options = "(nbproxy.options.ignore_hosts, nbproxy.options.stream_large_bodies)"
     value = kernel.execute(options).check().value
     assert value == r"(('\\.bank\\.example:443$',), 10485760)"

@@ -38,6 +38,8 @@ class Body:
         query: The query's fields, of a request.
         notes: What must be said of it.
         raw: The bytes as sent, where a content coding was removed.
+        message: The message whose body it is, if it is one's: for views that scripts add.
+        flow: The flow of that message, where it is known.
     """
 
     data: bytes
@@ -47,6 +49,8 @@ class Body:
     query: tuple[tuple[str, str], ...] = ()
     notes: list[str] = field(default_factory=list)
     raw: bytes | None = None
+    message: Message | None = field(default=None, repr=False)
+    flow: Any = field(default=None, repr=False)
     _reader: Callable[[int, int], bytes] | None = None
     _text: str | None = None
 
@@ -59,10 +63,10 @@ class Body:
             self.data = whole[:MAX_WHOLE]
 
     @classmethod
-    def of(cls, message: Message) -> Self:
+    def of(cls, message: Message, flow: Any = None) -> Self:
         """The body of a message. Reads it; what goes wrong becomes a note."""
         headers = message.headers
-        body = cls(b"", headers.get("content-type", ""), 0)
+        body = cls(b"", headers.get("content-type", ""), 0, message=message, flow=flow)
         body.headers = {
             name: headers.get(name, "") for name in ("grpc-encoding",) if name in headers
         }

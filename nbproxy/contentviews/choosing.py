@@ -1,7 +1,8 @@
 """Which views fit a body, and making them.
 
 What a body says of itself comes first, what it looks like second. Any view can be asked for of any
-body: what cannot be read is said in the notes, with the text or the bytes in its place.
+body: what cannot be read is said in the notes, with the text or the bytes in its place. Views that
+scripts add (`nbproxy.contentviews.added`) say themselves how well they fit.
 """
 
 from __future__ import annotations
@@ -22,15 +23,19 @@ from nbproxy.contentviews import (
     tables,
     tokens,
 )
+from nbproxy.contentviews.added import ADDED
 from nbproxy.contentviews.body import MAX_WHOLE, Body, looks_like_text
 from nbproxy.contentviews.building import TreeBuilder
 from nbproxy.contentviews.shown import Eyes, size_text
 from nbproxy.contentviews.view import MAX_LIMIT, MIN_LIMIT, View
+from nbproxy.model import charset
 from nbproxy.model.escape import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from nbproxy.contentviews.added import AddedView
+    from nbproxy.model.flow import HTTPFlow
     from nbproxy.model.message import Message
 
     Draw = Callable[[Body, Eyes, int, int], View]
@@ -75,18 +80,18 @@ _BY_TYPE: Final = {
 }
 
 
-def names(message: Message | Body) -> list[str]:
+def names(message: Message | Body, *, flow: HTTPFlow | None = None) -> list[str]:
     """The views that fit a body, the best first; "text", "hex" and "raw" are always among them.
+
+    So are all views that scripts have added, unless the body is empty: those that fit before
+    others, the rest at the end. To ask these may take seconds, if a script's code does.
 
     Args:
         message: A request or response; or a `Body`, for bytes from elsewhere.
+        flow: The flow of the message, for views of scripts that look at it.
     """
-    body = message if isinstance(message, Body) else Body.of(message)
-    found = list(dict.fromkeys(_fitting(body)))
-    if not body.size:
-        return [*found, *ALWAYS]
-    first = ("text", "hex") if body.is_text else ("hex", "text")
-    return [*found, *first, "raw", *(["query"] if body.query else [])]
+    body = message if isinstance(message, Body) else Body.of(message, flow)
+    return _names(body, ADDED.views(_TAKEN))
 
 
 def render(
@@ -96,39 +101,45 @@ def render(
     offset: int = 0,
     limit: int = 65_536,
     reveal: bool = False,
+    flow: HTTPFlow | None = None,
 ) -> View:
     """A part of a view of a body. Whatever the body holds, this gives a view.
 
     Args:
         message: A request or response; or a `Body`, for bytes from elsewhere.
-        view: One of `names(message)`, "auto" for the first of them, or any other of `VIEWS`.
+        view: One of `names(message)`, "auto" for the first of them, or any other of `VIEWS`; that
+            of a script in whatever case.
         offset: Where the part begins, as `next_offset` of the part before says.
         limit: Characters of the part, roughly; 256 to 1,048,576.
         reveal: Whether secrets are shown.
+        flow: As in `names`.
 
     Raises:
         ValueError: There is no such view.
     """
-    body = message if isinstance(message, Body) else Body.of(message)
+    body = message if isinstance(message, Body) else Body.of(message, flow)
+    added = ADDED.views(_TAKEN)
     if view == "auto":
-        view = names(body)[0]
+        view = _names(body, added)[0]
     draw = VIEWS.get(view)
     if draw is None:
-        known = ", ".join(VIEWS)
-        raise ValueError(f"there is no view {view!r:.60}; there are auto, {known}")
+        view = next((name for name in added if name.lower() == view.lower()), view)
+        if view not in added:
+            known = ", ".join([*VIEWS, *added])
+            raise ValueError(f"there is no view {view!r:.60}; there are auto, {known}")
+        draw = _added(added[view])
     eyes = Eyes(reveal)
     offset = max(0, offset)
     limit = max(MIN_LIMIT, min(limit, MAX_LIMIT))
-    notes: list[str] = []
     try:
         found = draw(body, eyes, offset, limit)
     except ValueError as error:
-        notes.append(f"It cannot be shown as {view}: {visible(str(error), 300)}.")
-        found = _text(body, eyes, offset, limit)
+        problem = f"It cannot be shown as {view}: {eyes.text(str(error), 300)}."
+        found = replace(_text(body, eyes, offset, limit), problem=problem)
     except OSError as error:
-        notes.append(f"The body cannot be read any more: {visible(str(error), 300)}.")
-        found = View("text")
-    notes = [*body.notes, *notes]
+        problem = f"The body cannot be read any more: {eyes.text(str(error), 300)}."
+        found = View("text", problem=problem)
+    notes = [*([found.problem] if found.problem else []), *body.notes]
     if not body.size and found.kind != "table":
         notes = notes or ["No body."]
     elif not body.is_whole and view not in ALWAYS and found.kind != "image":
@@ -140,6 +151,27 @@ def render(
 
 
 # -- what fits
+
+
+def _names(body: Body, added: Mapping[str, AddedView]) -> list[str]:
+    own = _built_in(body)
+    if not added or not body.size:
+        return own
+    ratings = {name: view.rate(body) for name, view in added.items()}
+    best = sorted(ratings, key=lambda name: -ratings[name])
+    first = [name for name in best if ratings[name] >= 1]
+    fair = [name for name in best if 0 < ratings[name] < 1]
+    general = next(index for index, name in enumerate(own) if name in ALWAYS)
+    shown = [*first, *own[:general], *fair, *own[general:]]
+    return [*shown, *(name for name in best if name not in shown)]
+
+
+def _built_in(body: Body) -> list[str]:
+    found = list(dict.fromkeys(_fitting(body)))
+    if not body.size:
+        return [*found, *ALWAYS]
+    first = ("text", "hex") if body.is_text else ("hex", "text")
+    return [*found, *first, "raw", *(["query"] if body.query else [])]
 
 
 def _fitting(body: Body) -> list[str]:
@@ -430,7 +462,7 @@ def _jwt(body: Body, builder: TreeBuilder, eyes: Eyes) -> list[str]:
 def _base64(body: Body, eyes: Eyes, offset: int, limit: int) -> View:
     """What is coded, in the view that fits it best."""
     inner = Body(tokens.decode(body.text[:MAX_WHOLE]))
-    fitting = [name for name in names(inner) if name not in ("base64", "raw")]
+    fitting = [name for name in _built_in(inner) if name not in ("base64", "raw")]
     view = VIEWS[fitting[0]](inner, eyes, offset, limit)
     note = f"Decoded from base64, {size_text(inner.size)}, shown as {fitting[0]}."
     return replace(view, notes=(*view.notes, note))
@@ -446,6 +478,43 @@ def _image(body: Body, eyes: Eyes, offset: int, limit: int) -> View:
         total=body.size,
         unit="bytes",
     )
+
+
+def _added(view: AddedView) -> Draw:
+    """The text of a view that a script added, in windows like any other."""
+
+    def draw(body: Body, eyes: Eyes, offset: int, limit: int) -> View:
+        if not body.size:
+            return View("text")
+        seen, hidden = _without_secrets(body, eyes)
+        laid = view.lay_out(seen, again=offset > 0)
+        about = eyes.text(f"{view.name}, by {view.by}", 200)
+        if laid.description:
+            about += f": {eyes.text(laid.description, 200)}"
+        found = _window(laid.text, eyes, offset, limit, Body(b""), laid.syntax)
+        return replace(found, notes=(f"{about}.", *laid.notes, *hidden))
+
+    return draw
+
+
+def _without_secrets(body: Body, eyes: Eyes) -> tuple[Body, list[str]]:
+    """What a view may see that makes of it what it likes: no mask would know its secrets again.
+
+    Raises:
+        ValueError: There are secrets in it that cannot be masked.
+    """
+    if eyes.reveal:
+        return body, []
+    if not body.is_text:
+        if eyes.holds_secrets(body.data, body.media_type):
+            raise ValueError("there are secrets in it; reveal them to see this view")
+        return body, []
+    text = eyes.mask(body.text, body.media_type)
+    if text == body.text:
+        return body, []
+    data, kind = charset.encode_text(text, body.content_type, body.data)
+    masked = replace(body, data=data, content_type=kind, _text=None)
+    return masked, ["It was given the body with its secrets masked."]
 
 
 VIEWS: Final[dict[str, Draw]] = {
@@ -471,4 +540,6 @@ VIEWS: Final[dict[str, Draw]] = {
     "hex": _hex,
     "raw": _raw,
 }
-"""Every view by its name."""
+"""Every view that is built in, by its name."""
+
+_TAKEN: Final = frozenset((*VIEWS, "auto"))

@@ -107,6 +107,8 @@ class View:
         next_offset: Where the next one begins, None if there is none.
         total: How many of `unit` there are; None if nobody counted.
         unit: "characters", "bytes", "nodes", "rows" or "events".
+        problem: Why there is something else than the view that was asked for, or "". It is the
+            first of the notes, too.
     """
 
     kind: Kind
@@ -123,6 +125,7 @@ class View:
     next_offset: int | None = None
     total: int | None = None
     unit: str = "characters"
+    problem: str = ""
 
     @property
     def note(self) -> str:
@@ -145,6 +148,7 @@ class View:
             "next": self.next_offset,
             "total": self.total,
             "unit": self.unit,
+            "problem": self.problem,
         }
         if self.kind in ("text", "hex"):
             found |= {"text": self.source, "language": self.syntax}

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbproxy.errors import ScriptError
 from nbproxy.scripts import arguments, eras, events
+from nbproxy.scripts.bodyviews import Contentviews
 from nbproxy.scripts.compat import flows as modern_flows
-from nbproxy.scripts.compat.contentviews import Contentviews
 from nbproxy.scripts.compat.master import replay
 from nbproxy.scripts.log import Log
 from nbproxy.scripts.progress import progress

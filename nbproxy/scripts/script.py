@@ -11,6 +11,7 @@ import contextvars
 import itertools
 import sys
 import traceback
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nbproxy.errors import ScriptError
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbproxy.handlers.handler import Handler
+    from nbproxy.scripts.bodyviews import Contentviews, OwnViews
     from nbproxy.scripts.compat.classic_host import ClassicHost
-    from nbproxy.scripts.compat.contentviews import Contentviews
     from nbproxy.scripts.host import Host
     from nbproxy.scripts.log import Log
     from nbproxy.scripts.settings import Commands, ScriptOptions
@@ -114,10 +115,10 @@ class Script:
         """All commands."""
         return self.world.commands
 
-    @property
-    def contentviews(self) -> Contentviews:
-        """All views of bodies."""
-        return self.world.contentviews
+    @cached_property
+    def contentviews(self) -> OwnViews:
+        """Its views of bodies."""
+        return self.world.contentviews.of(self)
 
     @property
     def classic_host(self) -> ClassicHost | None:
@@ -188,8 +189,13 @@ class Script:
         Raises:
             ScriptError: It cannot be loaded; nothing is registered then.
         """
-        program = self._fresh()
-        self._begin(program)
+        self.contentviews.begin()
+        try:
+            program = self._fresh()
+            self._begin(program)
+        except BaseException:
+            self.contentviews.clear()
+            raise
         self.program = program
         self.state = "active"
         self._register()
@@ -204,10 +210,12 @@ class Script:
             ScriptError: The new version cannot be loaded.
         """
         old, old_era = self.program, self._found_era
+        self.contentviews.begin()
         try:
             program = self._fresh()
         except ScriptError:
             self._found_era = old_era
+            self.contentviews.withdraw()
             raise
         if old is not None:
             self._run(old.done)
@@ -215,8 +223,10 @@ class Script:
             self._begin(program)
         except ScriptError:
             self._found_era = old_era
+            self.contentviews.withdraw()
             self._revive()
             raise
+        self.contentviews.settle()
         self.program = program
         self.reloads += 1
         self._register()
@@ -255,6 +265,7 @@ class Script:
         Raises:
             ScriptError: It cannot be loaded.
         """
+        self.contentviews.offered = False  # it is not there to be looked with
         self.program = self._fresh()
         self.state = "active"
         return self.program
@@ -311,6 +322,11 @@ class Script:
         """Call with output going to the cell that loaded the script."""
         return self._output.copy().run(function, *args, **kwargs)
 
+    def with_output(self, function: Callable[[], Any]) -> Callable[[], Any]:
+        """A function for any thread, with its output going to the cell that loaded the script."""
+        context = self._output.copy()
+        return lambda: context.run(function)
+
     # -- among the handlers
 
     def _register(self) -> None:
@@ -350,6 +366,7 @@ class Script:
         self.state = "removed"
         if self.program is not None:
             self._run(self.program.done)
+        self.contentviews.clear()
 
     @property
     def hooks(self) -> list[str]:

@@ -70,3 +70,51 @@ def test_what_fails_is_shown_with_the_cells_own_lines(notebook, ask, body):
     assert "nbproxy/notebook" not in shown
     assert "nbproxy/scripts" not in shown
     assert "Error" in shown
+
+
+VIEWS = """
+from pathlib import Path
+from mitmproxy import contentviews
+class Shout(contentviews.Contentview):
+    def prettify(self, data, metadata):
+        print("asked")
+        while GATE.exists(): pass
+        return metadata.flow.request.path.upper()
+    def render_priority(self, data, metadata): return 2
+class Broken(contentviews.Contentview):
+    def prettify(self, data, metadata): return data.nothing
+contentviews.add(Shout)
+contentviews.add(Broken)
+"""
+RENDER = "flow = nbproxy.flows[0]\nprint(contentviews.render(flow.response, flow=flow).text())"
+
+
+def test_views_of_a_cells_script(notebook, ask, tmp_path):
+    ask("/?first")
+    notebook.execute("from nbproxy import contentviews")
+    gate = tmp_path / "gate"
+    cell = notebook.start_cell(f"%%nbscript\n{VIEWS}\nGATE = Path({str(gate)!r})")
+    notebook.finish(cell).check()
+    assert "/?FIRST" in notebook.execute(RENDER).check().stdout
+    notebook.wait_stdout(cell, "asked")
+    broken = notebook.execute(RENDER.replace("response,", "response, 'broken',")).check().stdout
+    assert "It cannot be shown as Broken: AttributeError" in broken
+    notebook.wait_until(cell, lambda result: "return data.nothing" in result.stderr)
+    assert "return data.nothing" in notebook.execute("nbproxy.log.filter('error')[-1].text").value
+    notebook.execute("nbproxy.unload()")
+    assert "Shout" not in notebook.execute("contentviews.names(flow.response)").value
+
+
+def test_traffic_passes_while_a_view_takes_its_time(notebook, ask, tmp_path):
+    ask("/?first")
+    gate = tmp_path / "gate"
+    gate.touch()
+    notebook.execute(f"%%nbscript\n{VIEWS}\nGATE = Path({str(gate)!r})").check()
+    notebook.execute(
+        "from nbproxy import contentviews\nfrom nbproxy.scripts import bodyviews\n"
+        "bodyviews.LAY_OUT_S = 600.0"
+    ).check()
+    cell = notebook.start_cell(RENDER)
+    ask("/?second")
+    gate.unlink()
+    assert "/?FIRST" in notebook.finish(cell).check().stdout

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from nbproxy import contentviews
 from nbproxy.scripts import eras
 from tests.support import examples
 from tests.support.proxies import answering, response, wait_until
@@ -178,7 +179,9 @@ def upsidedownternet(w):
 
 def custom_contentviews(w):
     w.load()
-    assert w.proxy.scripts.contentviews.views
+    page = contentviews.Body(b"<html><body><p>nice world</p></body></html>", "text/html")
+    assert contentviews.names(page)[0] == "pig_latin_HTML"
+    assert "<p>icenay orldway</p>" in contentviews.render(page).source
 
 
 EXAMPLES = [
@@ -218,6 +221,7 @@ def _cases():
 
 
 @pytest.mark.filterwarnings("ignore:.*No parser was explicitly specified")
+@pytest.mark.filterwarnings("ignore:The 'strip_cdata' option")
 @pytest.mark.parametrize(("release", "example"), list(_cases()))
 def test_example(
     release, example, archives, record_property, proxy, fetch, site, connect, make_origin, tmp_path

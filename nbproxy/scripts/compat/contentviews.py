@@ -1,6 +1,6 @@
-"""`mitmproxy.contentviews`: what views of bodies derive from, and where they are added.
+"""`mitmproxy.contentviews`: what views of bodies derive from, and what they make lines with.
 
-The views of scripts are kept by name for whoever shows bodies.
+Where they are added, and how they are asked, is `nbproxy.scripts.bodyviews`.
 """
 
 from __future__ import annotations
@@ -62,43 +62,20 @@ class InteractiveContentview(Contentview):
 class Metadata:
     """What a view is told about a body."""
 
+    tcp_message = udp_message = websocket_message = dns_message = None
+    protobuf_definitions = original_data = None
+
     def __init__(
-        self, flow: Any = None, content_type: str | None = None, http_message: Any = None
+        self,
+        flow: Any = None,
+        content_type: str | None = None,
+        http_message: Any = None,
+        **more: Any,
     ) -> None:
         self.flow = flow
         self.content_type = content_type
         self.http_message = http_message
-
-
-class Contentviews:
-    """The views that scripts have added, by name in any case."""
-
-    def __init__(self) -> None:
-        self.views: dict[str, Any] = {}
-
-    def add(self, view: Any) -> None:
-        """Add a view, an object or its class.
-
-        Raises:
-            ValueError: There is one of that name, or one with its key.
-        """
-        made = view() if isinstance(view, type) else view
-        name = str(made.name)
-        if name.lower() in self.views:
-            raise ValueError(f"Duplicate view: {name}")
-        prompt = getattr(made, "prompt", None)
-        if prompt and any(getattr(v, "prompt", None) == prompt for v in self.views.values()):
-            raise ValueError(f"Duplicate view shortcut: {prompt}")
-        self.views[name.lower()] = made
-
-    def remove(self, view: Any) -> None:
-        """Remove a view; one that is not there does not matter."""
-        name = str(view().name if isinstance(view, type) else view.name)
-        self.views.pop(name.lower(), None)
-
-    def get(self, name: str) -> Any:
-        """The view of that name, or None."""
-        return self.views.get(name.lower())
+        self.__dict__.update(more)
 
 
 def format_text(text: Any) -> Iterator[list[tuple[str, Any]]]:

@@ -18,8 +18,8 @@ from nbproxy.scripts.compat.wsgi import Registry as Apps
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from nbproxy.scripts.bodyviews import OwnViews
     from nbproxy.scripts.compat.classic_host import ClassicHost
-    from nbproxy.scripts.compat.contentviews import Contentviews
     from nbproxy.scripts.eras import Era
     from nbproxy.scripts.host import Host
     from nbproxy.scripts.settings import Commands, ScriptOptions
@@ -49,8 +49,8 @@ class Services(Protocol):
         ...
 
     @property
-    def contentviews(self) -> Contentviews:
-        """All views of bodies."""
+    def contentviews(self) -> OwnViews:
+        """Its views of bodies."""
         ...
 
     @property

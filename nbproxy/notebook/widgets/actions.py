@@ -13,10 +13,12 @@ from nbproxy.notebook.shown import path_text, plain
 from nbproxy.notebook.widgets import bodies, newcell
 from nbproxy.notebook.widgets.detail import Eyes, describe
 from nbproxy.notebook.widgets.editing import Editing, answer
+from nbproxy.notebook.widgets.worker import aside
 from nbproxy.replaying import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
 
     from nbproxy.holding import Held
     from nbproxy.model.flow import HTTPFlow
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from nbproxy.notebook.widgets.commands import Commands
     from nbproxy.proxy import Proxy
     from nbproxy.store.view import Flows
+
+    Later = dict[str, Any] | Future[dict[str, Any]]
+    """An answer; one that takes a script's time comes later, and keeps nobody waiting."""
 
 #: How many flows are sent again, or marked, at a time.
 MOST: Final = 1000
@@ -68,6 +73,7 @@ class Actions:
             "can_intercept": running,
             "intercept": ", ".join(rule.filter or "~all" for rule in intercepts.rules)[:200],
             "held": [_held(each) for each in intercepts.held[:_SHOWN_HELD]],
+            "body_views": bodies.revision(),
         }
 
     def _flow(self, number: int) -> HTTPFlow:
@@ -89,15 +95,25 @@ class Actions:
 
     # -- looking
 
-    def detail(self, flow: int, *, reveal: bool = False) -> dict[str, Any]:
+    def detail(self, flow: int, *, reveal: bool = False) -> Later:
         """All about a flow but its bodies."""
-        return describe(self._flow(flow), Eyes(bool(reveal)))
+        of = self._flow(flow)
+
+        def look() -> dict[str, Any]:
+            return describe(of, Eyes(bool(reveal)))
+
+        return aside(look, f"nbproxy-detail-{flow}") if bodies.runs_scripts() else look()
 
     def body(
         self, flow: int, side: str, view: str, offset: int = 0, *, reveal: bool = False
-    ) -> dict[str, Any]:
+    ) -> Later:
         """A part of a body."""
-        return bodies.render(self._message(flow, side), view, int(offset), reveal=bool(reveal))
+        message, of = self._message(flow, side), self._flow(flow)
+
+        def render() -> dict[str, Any]:
+            return bodies.render(message, view, int(offset), reveal=bool(reveal), flow=of)
+
+        return aside(render, f"nbproxy-body-{flow}") if bodies.runs_scripts(view) else render()
 
     def editable(self, flow: int, side: str) -> dict[str, Any]:
         """A message as text for the editor."""

@@ -84,8 +84,9 @@ def describe(flow: HTTPFlow, eyes: Eyes) -> dict[str, Any]:
         "replay": flow.is_replay or "",
         "origin": _origin(flow, eyes),
         "revealed": eyes.reveal,
-        "request": message(request, eyes),
-        "response": message(response, eyes) if response is not None else None,
+        "request": message(request, eyes, flow),
+        "response": message(response, eyes, flow) if response is not None else None,
+        "body_views": bodies.revision(),
         "timing": timing(flow),
         "connections": [_client(flow.client_conn, eyes), _server(flow.server_conn, eyes)],
         "cookies": {
@@ -102,7 +103,7 @@ def describe(flow: HTTPFlow, eyes: Eyes) -> dict[str, Any]:
 # -- messages
 
 
-def message(of: Message, eyes: Eyes) -> dict[str, Any]:
+def message(of: Message, eyes: Eyes, flow: HTTPFlow | None = None) -> dict[str, Any]:
     """The head of a message, and which views there are of its body."""
     found: dict[str, Any] = {
         "line": _first_line(of, eyes),
@@ -111,7 +112,7 @@ def message(of: Message, eyes: Eyes) -> dict[str, Any]:
         "size": of.body_size,
         "type": eyes.text(of.headers.get("content-type", ""), 200),
         "encoding": eyes.text(of.headers.get("content-encoding", ""), 100),
-        "views": bodies.views(of),
+        "views": bodies.views(of, flow),
         "missing": of.body_size == 0 and not of.holds_bytes,
     }
     if of.trailers:

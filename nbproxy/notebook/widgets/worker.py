@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from typing import TYPE_CHECKING, Final, NamedTuple
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nbproxy.engine.runner import daemon
 
@@ -117,3 +118,17 @@ class Worker:
                 job()
             except Exception:  # noqa: BLE001 - a fence, as above
                 _log.exception("an inspector's job failed")
+
+
+def aside(job: Callable[[], Any], name: str) -> Future[Any]:
+    """Do what may take seconds, code of the user's above all, in a thread beside the worker's."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(job())
+        except Exception as error:  # noqa: BLE001 - who waits for it gets it
+            future.set_exception(error)
+
+    daemon(run, name).start()
+    return future

@@ -18,6 +18,7 @@ from nbproxy.notebook.widgets import actions
 from nbproxy.notebook.widgets import inspector as inspectors
 from nbproxy.notebook.widgets.feed import Feed
 from nbproxy.notebook.widgets.inspector import Inspector, close_all, inspect
+from nbproxy.scripts import bodyviews
 from nbproxy.store import Flows, Store
 from tests.notebook.inert import HOSTILE, check
 from tests.notebook.widgets.reading import Mirror, rows_of
@@ -344,6 +345,92 @@ def test_details_and_bodies(make, store):
         "error", "no response"
     )
     assert "not there any more" in browser.do("detail", flow=10**6)["error"]
+
+
+VIEW_SCRIPT = """
+from mitmproxy import contentviews
+class Shout(contentviews.Contentview):
+    def prettify(self, data, metadata):
+        while GATE.exists(): pass
+        return f"{data.decode().upper()} {metadata.flow.request.path}"
+    def render_priority(self, data, metadata):
+        while RATING_GATE.exists(): pass
+        return 2 if metadata.http_message.headers["content-type"] == "text/plain" else 0
+contentviews.add(Shout)
+import pathlib
+GATE, RATING_GATE = pathlib.Path(GATE), pathlib.Path(GATE + "-rating")
+"""
+
+
+@pytest.fixture
+def shout(proxy, tmp_path):
+    """A script whose view waits for as long as a file is there."""
+    gate = tmp_path / "gate"
+    script = tmp_path / "shout.py"
+    script.write_text(f"GATE = {str(gate)!r}\n{VIEW_SCRIPT}", "utf-8")
+
+    def load():
+        proxy.load(script, era="12")
+
+    yield load
+    for each in tmp_path.glob("gate*"):
+        each.unlink()
+    proxy.unload()
+
+
+def test_views_of_scripts_come_and_go(make, store, proxy, shout):
+    flow = record(store, "/a", content_type="text/plain")
+    browser = begin(make())
+
+    def views():
+        return browser.do("detail", flow=flow.id)["response"]["views"]
+
+    def revisions():
+        """What the browser hears, and asks for the details again."""
+        return [each["state"]["body_views"] for each in browser.of("state")]
+
+    assert views() == ["text", "hex", "raw"]
+    shout()
+    browser.wait(lambda: len(revisions()) == 1)
+    assert views() == ["Shout", "text", "hex", "raw"]
+    part = browser.do("body", flow=flow.id, side="response", view="Shout")
+    assert (part["kind"], part["text"]) == ("text", "HELLO /a")
+    before = browser.do("detail", flow=flow.id)
+    proxy.scripts.reload(proxy.scripts[0])
+    after = browser.do("detail", flow=flow.id)
+    assert after["response"] == before["response"]
+    assert after != before  # or the page would leave what the former version made
+    proxy.unload()
+    browser.wait(lambda: revisions() == sorted(set(revisions())) and len(revisions()) > 1)
+    assert views() == ["text", "hex", "raw"]
+    gone = browser.do("body", flow=flow.id, side="response", view="Shout")
+    assert "there is no view 'Shout'" in gone["error"]
+
+
+@pytest.mark.parametrize("command", ["body", "detail"])
+def test_a_view_that_takes_its_time_keeps_nobody_waiting(
+    make, store, shout, monkeypatch, tmp_path, command
+):
+    monkeypatch.setattr(bodyviews, "LAY_OUT_S", 600.0)
+    monkeypatch.setattr(bodyviews, "RATE_S", 600.0)
+    flow = record(store, "/a", content_type="text/plain")
+    browser = begin(make())
+    shout()
+    gate = tmp_path / ("gate" if command == "body" else "gate-rating")
+    gate.touch()
+    more = {"side": "response", "view": "Shout"} if command == "body" else {}
+    args = {"flow": flow.id, **more}
+    browser.send({"kind": "do", "id": "slow", "name": command, "args": args})
+    part = browser.do("body", flow=flow.id, side="response", view="text")
+    assert part["text"] == "hello"
+    assert "slow" not in [each["id"] for each in browser.of("result")]
+    gate.unlink()
+    browser.wait(lambda: "slow" in [each["id"] for each in browser.of("result")])
+    (slow,) = [each for each in browser.of("result") if each["id"] == "slow"]
+    if command == "body":
+        assert slow["value"]["text"] == "HELLO /a"
+    else:
+        assert slow["value"]["response"]["views"][0] == "Shout"
 
 
 def test_marks_comments_and_removing(make, store):

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from nbproxy.notebook.widgets.worker import Rest, Worker
+from nbproxy.notebook.widgets.worker import Rest, Worker, aside
 from tests.support.proxies import wait_until
 
 
@@ -133,3 +133,10 @@ def test_closing_before_the_first_thing_to_do(begin):
     worker.close()
     worker.start()
     assert not any(t.name == "worker-under-test" for t in threading.enumerate())
+
+
+def test_aside_of_the_worker():
+    seen = aside(lambda: threading.current_thread().name, "aside-under-test")
+    assert seen.result(20) == "aside-under-test"
+    with pytest.raises(ZeroDivisionError):
+        aside(lambda: 1 / 0, "aside-under-test").result(20)

@@ -8,7 +8,7 @@ const OPEN_NODES = 400; // so many nodes of a tree are open at first
 
 /** What views are called on their buttons. */
 const LABELS = { json: "JSON", "json source": "Source", xml: "XML", html: "HTML", css: "CSS", javascript: "JavaScript", graphql: "GraphQL", jwt: "JWT", cbor: "CBOR", msgpack: "MessagePack", grpc: "gRPC", base64: "Base64" };
-const labelOf = (view) => LABELS[view] ?? view[0].toUpperCase() + view.slice(1);
+const labelOf = (view) => LABELS[view] ?? view.slice(0, 1).toUpperCase() + view.slice(1);
 
 // -- source in colour
 
@@ -17,6 +17,7 @@ const TOKENS = {
   xml: [/<!--[^]*?(?:-->|$)/, "note", /<[/!?]?[\w:.-]+|\/?>/, "key", /[\w:-]+(?==)/, "word", /"[^"]*"|'[^']*'/, "string", /&[#\w]+;/, "number"],
   css: [/\/\*[^]*?(?:\*\/|$)/, "note", /"[^"\n]*"|'[^'\n]*'/, "string", /[\w-]+(?=\s*:)/, "key", /#[\da-fA-F]{3,8}\b|-?\b\d[\d.]*[a-z%]*/, "number", /@[\w-]+/, "word"],
   javascript: [/\/\/[^\n]*|\/\*[^]*?(?:\*\/|$)/, "note", /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/, "string", /\b(?:const|let|var|function|return|if|else|for|while|do|new|class|extends|import|export|from|default|async|await|try|catch|finally|throw|typeof|instanceof|in|of|this|null|true|false|undefined|switch|case|break|continue)\b/, "word", /\b\d[\d.xa-fA-F]*\b/, "number"],
+  yaml: [/(?<![^\n])[ \t]*#[^\n]*/, "note", /"(?:[^"\\\n]|\\.)*"|'[^'\n]*'/, "string", /(?<![^\n])[ \t-]*[\w.$/-]+(?=:(?:\s|$))/, "key", /\b(?:true|false|null)\b/, "word", /-?\b\d[\d.]*\b/, "number"],
   graphql: [/#[^\n]*/, "note", /"(?:[^"\\]|\\.)*"/, "string", /\b(?:query|mutation|subscription|fragment|on|true|false|null)\b/, "word", /[$@]\w+/, "key", /\b\d[\d.]*\b/, "number"],
 };
 TOKENS.html = TOKENS.xml;
@@ -90,13 +91,15 @@ export function pairTable(pairs, { titles = null, css = "" } = {}) {
 }
 
 export class BodyView {
-  constructor(link, flow, side, message, reveal) {
+  /** `chosen` is the view that somebody chose before, if there was one; `onChoose` is told of another. */
+  constructor(link, flow, side, message, { reveal, chosen = null, onChoose = () => {} }) {
     this.link = link;
     this.flow = flow;
     this.side = side;
     this.message = message;
     this.reveal = reveal;
-    this.view = message.views[0] ?? null;
+    this.onChoose = onChoose;
+    this.view = message.views.includes(chosen) ? chosen : message.views[0] ?? null;
     this.wrap = true;
     this.content = make("div", { class: "nbi-content" });
     this.bar = make("div", { class: "nbi-body-bar" });
@@ -122,6 +125,7 @@ export class BodyView {
 
   choose(view) {
     this.view = view;
+    this.onChoose(view);
     this.drawBar();
     this.load(0);
   }
@@ -144,8 +148,9 @@ export class BodyView {
   }
 
   draw(part, offset) {
-    const found = [this.contentOf(part)];
-    found.push(...(part.notes ?? []).map((text) => make("div", { class: "nbi-hint nbi-note-line", text })));
+    const { problem } = part;
+    const found = [problem && !offset ? make("div", { class: "nbi-hint nbi-failed nbi-problem-line", role: "status", text: problem }) : null, this.contentOf(part)];
+    found.push(...(part.notes ?? []).filter((text) => text !== problem).map((text) => make("div", { class: "nbi-hint nbi-note-line", text })));
     if (part.next !== null && part.next !== undefined && part.next > offset) found.push(this.more(part));
     return found.filter(Boolean);
   }

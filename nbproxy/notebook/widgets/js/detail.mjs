@@ -27,6 +27,7 @@ export class DetailPane {
     this.id = -1;
     this.flow = null;
     this.revealed = false;
+    this.views = {}; // side to the view of its body that was chosen
     this.editor = null;
     this.prefix = uniqueId("tab");
     this.build();
@@ -115,6 +116,7 @@ export class DetailPane {
     this.count = count;
     if (isOther) {
       this.revealed = false;
+      this.views = {};
       this.leaveEditor();
     }
     if (this.editor) return;
@@ -255,7 +257,9 @@ export class DetailPane {
     );
     const parts = [side === "response" ? this.fault() : null, head];
     if (message.query?.length) parts.push(this.part("Query", pairTable(message.query, { css: "nbi-form" })));
-    parts.push(new BodyView(this.link, this.id, side, message, this.revealed).element);
+    const { [side]: chosen } = this.views;
+    const onChoose = (view) => (this.views[side] = view);
+    parts.push(new BodyView(this.link, this.id, side, message, { reveal: this.revealed, chosen, onChoose }).element);
     if (message.trailers) parts.push(this.part("Trailers", pairTable(message.trailers, { css: "nbi-headers" })));
     return parts;
   }

@@ -120,7 +120,12 @@ class View {
       this.drawCounts();
       this.refreshDetail();
     }
-    if (due.has("state")) this.queue.update(desk.state.held ?? [], this.grid.selected);
+    if (due.has("state")) {
+      this.queue.update(desk.state.held ?? [], this.grid.selected);
+      const { body_views: views } = desk.state; // changes when scripts' views come and go
+      if (views !== this.bodyViews && this.bodyViews !== undefined) this.detail.refresh();
+      this.bodyViews = views;
+    }
   }
 
   drawState() {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +60,10 @@ def run(
 
     Raises:
         ScriptError: The script cannot be loaded.
+        TypeError: It is neither a path nor an object with hooks.
         ValueError: There is no such era.
     """
+    __tracebackhide__ = True
     originals = list(flows)
     before, after = copies(originals), copies(originals)
     scripts.run(script, after, era=era, in_place=True)
@@ -150,6 +153,11 @@ def _compare(
 
 def _put(registry: Registry, what: Any, registered: Registry, hook: str | None) -> None:
     """Register what is to be tried."""
+    if isinstance(what, (str, os.PathLike)):
+        raise TypeError(
+            f"preview() takes a handler; what a script would change is in flows.run({str(what)!r})"
+            ".changes()"
+        )
     rows = [row for row in registered if row is what or what in (row.function, row.number)]
     source = Source("module", "preview", None)
     if rows:

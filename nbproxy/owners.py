@@ -10,6 +10,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nbproxy.errors import ScriptError
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.store.store import Store
 from nbproxy.store.view import Flows
@@ -103,19 +104,22 @@ def _run_script(
     """Run a script over flows: by the proxy that recorded them, else by one just for that."""
     from nbproxy.offline import run  # noqa: PLC0415 - with all that scripts need
 
-    if owner is not None:
-        return run(flows, script, owner.scripts, era=era)
-    proxy = idle()
+    __tracebackhide__ = True  # IPython then shows the user's line, not ours
+    proxy = owner or idle()
     try:
         return run(flows, script, proxy.scripts, era=era)
+    except (ScriptError, ValueError) as error:
+        raise error.with_traceback(None) from error.__cause__
     finally:
-        proxy.close()
+        if owner is None:
+            proxy.close()
 
 
 def _run_on_flows(
     idle: Callable[[], Owner], flows: Flows, script: Any, *, era: str | float | None = None
 ) -> Changed:
     """What `Flows.run` calls."""
+    __tracebackhide__ = True
     return _run_script(idle, flows, _by_store.get(id(flows.store)), script, era)
 
 
@@ -123,6 +127,7 @@ def _run_on_one(
     idle: Callable[[], Owner], flow: HTTPFlow, script: Any, *, era: str | float | None = None
 ) -> HTTPFlow:
     """What `HTTPFlow.run` calls."""
+    __tracebackhide__ = True
     return _run_script(idle, [flow], _owner_of(flow), script, era)[0]
 
 

@@ -142,6 +142,32 @@ def test_a_script_that_cannot_be_loaded(flows, write):
         flows.run(write("x = 1\n"), era="nonsense")
 
 
+@pytest.mark.parametrize("name", ["flows", "proxy"])
+def test_a_failure_to_load_shows_no_lines_of_ours(request, write, name):
+    source = request.getfixturevalue(name)
+    some = source if name == "flows" else source.flows
+    for run in (some.run, some[0].run):
+        with pytest.raises(ScriptError) as refused:
+            run(write("1 / 0\n"))
+        hidden = [frame.locals.get("__tracebackhide__") for frame in refused.traceback[1:]]
+        assert hidden
+        assert all(hidden)
+        assert isinstance(refused.value.__cause__, ZeroDivisionError)
+
+
+def test_what_is_no_script_is_refused(flows):
+    for run in (flows.run, flows[0].run):
+        with pytest.raises(TypeError, match=r"an object with methods named like hooks.*type int"):
+            run(5)
+
+
+def test_preview_of_a_script_says_what_to_do(proxy, write):
+    path = write("def request(flow): pass\n")
+    for script in (path, str(path)):
+        with pytest.raises(TypeError, match=r"flows\.run\('.*script\.py'\)\.changes\(\)"):
+            proxy.preview(script)
+
+
 async def test_a_script_that_fails_is_shown_once(proxy, write, capsys):
     path = write(
         """

@@ -256,9 +256,11 @@ class HTTPFlow(Flow):
 
         Raises:
             ScriptError: The script cannot be loaded.
+            TypeError: It is neither a path nor an object with hooks.
         """
         if self.runner is None:
             raise RuntimeError("nothing runs scripts yet: import nbproxy.proxy")
+        __tracebackhide__ = True
         return self.runner(self, script, era=era)
 
     async def replay(self, **changes: Any) -> HTTPFlow:

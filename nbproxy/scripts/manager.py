@@ -17,6 +17,7 @@ from nbproxy.scripts.bodyviews import Contentviews
 from nbproxy.scripts.compat import flows as modern_flows
 from nbproxy.scripts.compat.master import replay
 from nbproxy.scripts.log import Log
+from nbproxy.scripts.program import addon_of
 from nbproxy.scripts.progress import progress
 from nbproxy.scripts.reload import Watcher
 from nbproxy.scripts.script import Script, World
@@ -90,13 +91,15 @@ class Scripts(World):
 
         Raises:
             ScriptError: It cannot be loaded; the cause is what it raised.
+            TypeError: It is neither a path nor an object with hooks.
             ValueError: There is no such era.
         """
+        __tracebackhide__ = True
         wanted = eras.parse(era) if era is not None else None
         if isinstance(what, str) or hasattr(what, "__fspath__"):
             file, argv = arguments.split(what)
             return self._load_file(file, argv, wanted, key)
-        addon = what() if isinstance(what, type) else what
+        addon = addon_of(what)
         label = f"{type(addon).__name__} object"
         found = self._find(lambda script: _same_object(script, addon, key))
         script = Script(self, label=label, addon=addon, era=wanted, key=key)
@@ -335,7 +338,9 @@ class Scripts(World):
 
         Raises:
             ScriptError: It cannot be loaded.
+            TypeError: It is neither a path nor an object with hooks.
         """
+        __tracebackhide__ = True
         script = self._passing(what, era)
         program = script.prepare()
         chosen = list(flows) if in_place else [flow.copy() for flow in flows]
@@ -359,6 +364,7 @@ class Scripts(World):
                 self._play(script, script.program.targets(), flow)
 
     def _passing(self, what: Loadable, era: str | float | None) -> Script:
+        __tracebackhide__ = True
         wanted = eras.parse(era) if era is not None else None
         if isinstance(what, Script):
             return Script(
@@ -373,7 +379,7 @@ class Scripts(World):
         if isinstance(what, str) or hasattr(what, "__fspath__"):
             file, argv = arguments.split(what)
             return Script(self, label=str(file), file=file.absolute(), argv=argv, era=wanted)
-        addon = what() if isinstance(what, type) else what
+        addon = addon_of(what)
         return Script(self, label=f"{type(addon).__name__} object", addon=addon, era=wanted)
 
     def _play(self, script: Script, targets: list[Target], flow: HTTPFlow) -> None:

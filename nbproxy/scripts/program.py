@@ -15,7 +15,7 @@ import types
 from collections import ChainMap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nbproxy.errors import ScriptError
 from nbproxy.handlers import reports
@@ -28,7 +28,7 @@ from nbproxy.scripts.compat.master import addon_name
 from nbproxy.scripts.eras import Era
 from nbproxy.scripts.loader import Scope
 from nbproxy.scripts.process import Builtins, own_warnings
-from nbproxy.scripts.settings import OptionsError
+from nbproxy.scripts.settings import OptionsError, has_commands
 from nbproxy.scripts.speech import own_logging, own_print
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from nbproxy.scripts.compat.master import Services
     from nbproxy.scripts.events import Event
     from nbproxy.scripts.loader import Source
+
+_LIFE: Final = ("load", "configure", "running", "tick", "update", "done", "log", "add_log")
 
 
 class Turn:
@@ -410,6 +412,33 @@ def _as_is(value: Any) -> Any:
 def is_addon(value: Any) -> bool:
     """Whether something has a function for an event."""
     return any(callable(getattr(value, event.name, None)) for event in events.EVENTS)
+
+
+def addon_of(what: Any) -> Any:
+    """The addon object that somebody wants to load; of a class, one is made.
+
+    Raises:
+        TypeError: It is none: it has neither functions for events nor for its own life, nor
+            commands or addons.
+    """
+    __tracebackhide__ = True
+    addon = what() if isinstance(what, type) else what
+    if not (is_addon(addon) or _lives(addon)):
+        shown = "a function" if callable(addon) else f"of the type {type(addon).__name__}"
+        instead = '; for a function there is nbproxy.on("response")(function)'
+        raise TypeError(
+            'a script is a path with arguments, "arguments.py html faketml", or an object with '
+            f"methods named like hooks, such as request; this is {shown} and has none"
+            f"{instead if callable(addon) else ''}"
+        )
+    return addon
+
+
+def _lives(addon: Any) -> bool:
+    """Whether something takes part without a function for an event."""
+    if any(callable(getattr(addon, name, None)) for name in _LIFE) or hasattr(addon, "addons"):
+        return True
+    return has_commands(addon)
 
 
 def kind_of(function: Any) -> str:

@@ -248,13 +248,8 @@ class Commands:
 
     def collect(self, addon: object) -> None:
         """Add all functions of an addon that bear the decorator's mark."""
-        names = dir(addon) if not isinstance(addon, types.ModuleType) else vars(addon)
-        for name in list(names):
-            if not name.startswith("__"):
-                function = getattr(addon, name, None)
-                mark = getattr(function, "__dict__", {}).get(MARK)
-                if mark is not None and callable(function):
-                    self.add(mark, function)
+        for name, function in _marked(addon):
+            self.add(name, function)
 
     def call(self, name: str, *args: Any) -> Any:
         """Call a command with values.
@@ -335,6 +330,21 @@ class Commands:
                 raise CommandError(str(error)) from None
             flows = [flow for flow in flows if condition(flow)]
         return [view(Era.H, flow) for flow in flows]
+
+
+def has_commands(addon: object) -> bool:
+    """Whether an addon has functions that bear the mark of `command`'s decorator."""
+    return any(True for _ in _marked(addon))
+
+
+def _marked(addon: object) -> Iterator[tuple[str, Callable[..., Any]]]:
+    names = dir(addon) if not isinstance(addon, types.ModuleType) else vars(addon)
+    for name in list(names):
+        if not name.startswith("__"):
+            function = getattr(addon, name, None)
+            mark = getattr(function, "__dict__", {}).get(MARK)
+            if mark is not None and callable(function):
+                yield mark, function
 
 
 def _is_flow(annotation: Any) -> bool:

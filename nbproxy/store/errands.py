@@ -124,6 +124,7 @@ class Errands:
 
         Raises:
             ScriptError: It cannot be loaded; the cause is what it raised.
+            TypeError: It is neither a path nor an object with hooks.
             ValueError: There is no such era.
 
         Example:

@@ -227,3 +227,30 @@ def test_a_failure_is_logged_and_the_rest_goes_on(idle, write, make_flow, texts,
         files = {line.split('"')[1] for line in told.splitlines() if line.startswith("  File")}
         assert files == {str(path)}  # the script's own lines and no others
     assert "failed in request; later ones here are in the log only" in shown
+
+
+@pytest.mark.parametrize("what", [5, None, ["a.py", "x"], b"a.py", object(), object])
+def test_what_is_no_script_is_refused(idle, what):
+    for use in (idle.load, idle.flows.run):
+        with pytest.raises(TypeError, match=r"a path with arguments.* or an object with methods"):
+            use(what)
+    assert len(idle.scripts) == 0
+
+
+def test_a_function_is_a_handler_and_no_script(idle):
+    with pytest.raises(TypeError, match=r'a function and has none.*nbproxy\.on\("response"\)'):
+        idle.load(lambda flow: None)
+
+
+class OnlyLives:
+    def running(self):
+        """Needs no events."""
+
+
+class OnlyHasAddons:
+    addons = (OnlyLives(),)
+
+
+@pytest.mark.parametrize("addon", [OnlyLives, OnlyLives(), OnlyHasAddons()])
+def test_an_addon_needs_no_function_for_an_event(idle, addon):
+    assert idle.load(addon).state == "active"

@@ -7,16 +7,27 @@ among them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TEXT: Final = 1
-"""Opcode of text messages (RFC 6455, 5.2)."""
 
-BINARY: Final = 2
+class Opcode(IntEnum):
+    """Kinds of messages (RFC 6455, 5.2): numbers that scripts ask for `.name` and `.value`."""
+
+    TEXT = 1
+    BINARY = 2
+
+
+TEXT: Final = Opcode.TEXT
+"""Opcode of text messages."""
+
+BINARY: Final = Opcode.BINARY
 """Opcode of binary messages."""
+
+_OPCODES: Final = {int(opcode): opcode for opcode in Opcode}
 
 
 @dataclass(slots=True)
@@ -24,7 +35,7 @@ class WebSocketMessage:
     """One message.
 
     Attributes:
-        type: `TEXT` or `BINARY`.
+        type: `TEXT` or `BINARY`; a file may hold other numbers.
         from_client: True if the client sent it.
         content: What it says; text in UTF-8.
         timestamp: When its last byte came, Unix seconds.
@@ -40,6 +51,9 @@ class WebSocketMessage:
     dropped: bool = False
     injected: bool = False
     left_out: int = 0
+
+    def __post_init__(self) -> None:
+        self.type = _OPCODES.get(self.type, self.type)
 
     @property
     def is_text(self) -> bool:

@@ -11,6 +11,14 @@ def test_text():
     assert message.content == b"hi"
 
 
+def test_the_type_is_a_number_with_a_name():
+    for kind, opcode, name in [(1, TEXT, "TEXT"), (2, BINARY, "BINARY")]:
+        message = WebSocketMessage(kind, True, b"")
+        assert message.type is opcode
+        assert (message.type.name, message.type.value, str(message.type)) == (name, kind, str(kind))
+    assert WebSocketMessage(7, True, b"").type == 7
+
+
 def test_text_that_is_not_utf_8_survives():
     message = WebSocketMessage(TEXT, True, b"\xff", 1.0)
     message.text = message.text + "!"

@@ -345,6 +345,14 @@ def request(flow):
         f.request.path = "/changed"
         ctx.master.replay_request(f, block=True)
 """,
+    "3.0": """
+from mitmproxy import ctx
+def request(flow):  # it does not ask whether this is a replay
+    f = flow.copy()
+    ctx.master.view.add(f)
+    f.request.path = "/changed"
+    ctx.master.replay_request(f, block=True)
+""",
     "7.0": """
 from mitmproxy import ctx
 def request(flow):

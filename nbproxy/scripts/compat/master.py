@@ -290,14 +290,17 @@ class Master:
 
         Args:
             flow: The flow.
-            block: Wait for the response; not in a plain hook, where it would never come.
+            block: Wait for the response. In a plain hook it would never come (there mitmproxy
+                hung): it returns at once then, and the replay's hooks do not run, since those of
+                a script that replays whatever it is asked would never end.
 
         Raises:
             ReplayException: It cannot be sent.
         """
         host = self._services.host
+        hooks = not (block and host.on_loop())
         try:
-            started = Replay(replay(host, real(flow), hooks=True), host.on_loop)
+            started = Replay(replay(host, real(flow), hooks=hooks), host.on_loop)
         except ValueError as error:
             raise ReplayException(str(error)) from None
         if block:

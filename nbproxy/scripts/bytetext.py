@@ -8,7 +8,9 @@ apart byte by byte, and nothing is lost either way: a `ByteText` remembers which
 
 from __future__ import annotations
 
+import builtins
 import codecs
+import sys
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ _TO_BYTES = ("hex", "base64", "zlib", "bz2", "quopri", "uu")
 class ByteText(str):
     """Text made of bytes, or meant to become bytes.
 
-    A `str` in every respect, with Python 2's `decode` and `encode` on top. What it is sliced or
-    changed into is one too.
+    A `str` in every respect, with Python 2's `decode` and, for scripts, `encode` on top. What it is
+    sliced or changed into is one too.
 
     Attributes:
         encoding: How it becomes bytes: "utf-8" or "latin-1".
@@ -55,7 +57,10 @@ class ByteText(str):
         return data(self).decode(encoding, errors)
 
     def encode(self, encoding: str = "utf-8", errors: str = "strict") -> Any:
-        """What Python 2's `encode` gave: a byte string, which is text here again."""
+        """What Python 2's `encode` gave: a byte string, which is text here again.
+
+        A library that is handed such text takes it for a `str`, whose `encode` gives bytes.
+        """
         name = encoding.lower().replace("-", "_")
         if name in _TO_BYTES:
             return text(_by_codec(codecs.encode, data(self), name))
@@ -63,6 +68,8 @@ class ByteText(str):
             return text(data(self).decode("latin-1").encode("unicode_escape"))
         if name == "rot13":
             return codecs.encode(str(self), "rot13")
+        if _asked_by_library():
+            return data(self) if name in {"utf8", "utf_8"} else super().encode(encoding, errors)
         if self.encoding == "latin-1" and name in {"utf8", "utf_8"}:
             return self
         return text(super().encode(encoding, errors))
@@ -134,6 +141,11 @@ def data(value: object, like: str = "utf-8") -> bytes:
         except UnicodeEncodeError:
             pass
     return str.encode(plain, "utf-8", "surrogateescape")
+
+
+def _asked_by_library() -> bool:
+    """Whether the caller's caller is no script: scripts have builtins of their own."""
+    return sys._getframe(2).f_builtins is vars(builtins)  # noqa: SLF001 - Python's way to ask
 
 
 def _by_codec(function: Any, raw: bytes, name: str) -> bytes:

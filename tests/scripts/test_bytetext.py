@@ -1,10 +1,18 @@
 """Bytes as text and back: nothing is lost, and methods take either."""
 
+import builtins
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbproxy.scripts.bytetext import ByteText, data, text
+
+
+def encoded_by_script(value, coding):
+    """What `value.encode(coding)` is in a script, which has builtins of its own."""
+    space = {"__builtins__": dict(vars(builtins)), "value": value, "coding": coding}
+    return eval("value.encode(coding)", space)
 
 
 @given(st.binary(max_size=50))
@@ -71,11 +79,24 @@ def test_decoding_as_python2_did(value, coding, decoded):
     ],
 )
 def test_encoding_as_python2_did(value, coding, encoded):
-    assert ByteText(value).encode(coding) == encoded
+    assert encoded_by_script(ByteText(value), coding) == encoded
 
 
 def test_encoded_bytes_are_the_right_ones():
-    assert data(ByteText("é").encode("latin-1")) == b"\xe9"
-    assert data(text(b"\xe9").encode("utf-8")) == b"\xe9"
+    assert data(encoded_by_script(ByteText("é"), "latin-1")) == b"\xe9"
+    assert data(encoded_by_script(text(b"\xe9"), "utf-8")) == b"\xe9"
+    with pytest.raises(UnicodeEncodeError):
+        encoded_by_script(ByteText("é"), "ascii")
+
+
+def test_a_library_gets_bytes():
+    for made, coding, encoded in [
+        (text(b"\xc3\xa9"), "utf-8", b"\xc3\xa9"),
+        (text(b"\xe9"), "UTF8", b"\xe9"),
+        (text(b"\xc3\xa9"), "latin-1", b"\xe9"),
+        (text(b"a"), "ascii", b"a"),
+    ]:
+        assert type(made.encode(coding)) is bytes
+        assert made.encode(coding) == encoded
     with pytest.raises(UnicodeEncodeError):
         ByteText("é").encode("ascii")

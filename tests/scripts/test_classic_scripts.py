@@ -150,3 +150,19 @@ def test_what_cannot_be_imported_says_why():
     source = "from libmproxy.protocol.http import HTTPFlow\nimport libmproxy.models\n"
     with pytest.raises(ImportError, match=r"mitmproxy 0\.(11|14)"):
         play(source + "def request(context, flow): pass\n", new_flow())
+
+
+@pytest.mark.parametrize(
+    ("body", "quoted"), [(b"caf\xc3\xa9", "caf%C3%A9"), (b"caf\xe9", "caf%E9"), (b"a", "a")]
+)
+def test_a_library_takes_a_body_for_text(body, quoted):
+    source = """
+        from urllib.parse import quote
+        from libmproxy.models import decoded
+        def response(context, flow):
+            with decoded(flow.response):
+                flow.response.headers["x-text"] = quote(flow.response.content)
+    """
+    flow = answered(new_flow(), content=body)
+    play(source, flow, "response")
+    assert flow.response.headers["x-text"] == quoted

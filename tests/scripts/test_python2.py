@@ -1,5 +1,6 @@
 """Python 2 source runs, line for line; what cannot be converted says where and why."""
 
+import builtins
 import gzip
 import hashlib
 import io
@@ -26,7 +27,7 @@ def run(source, **names):
     lines = plain.count("\n") + (not plain.endswith("\n"))
     appended = converted.splitlines()[lines:]  # where no line had room for an import
     assert all(line.startswith("from nbproxy.scripts.py2 import ") for line in appended)
-    space = {"__name__": "script", **names}
+    space = {"__builtins__": dict(vars(builtins)), "__name__": "script", **names}  # as scripts have
     exec(compile(converted, "script.py", "exec"), space)
     return space
 

@@ -119,6 +119,11 @@ MISSING = [
     ("H", "import netlib", "netlib is not in mitmproxy 9.0 - 12 (era H); use mitmproxy.net"),
     ("H", "import libmproxy.flow", "(era H); use mitmproxy"),
     ("G", "import mitmproxy.nowhere", "mitmproxy.nowhere is not in mitmproxy 7.0 - 8.1 (era G)"),
+    (
+        "G",
+        "import mitmproxy.contentviews.grpc",
+        "(era G); if it was there after all, nbproxy lacks",
+    ),
     ("H", "import pathod", "pathod is no part of the scripting API"),
     ("B", "from libmproxy import models", "mitmproxy 0.11 to 0.13 has no libmproxy.models"),
     ("A", "from libmproxy.protocol.http import decoded", "mitmproxy 0.8 to 0.10 has no"),

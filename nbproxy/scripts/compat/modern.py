@@ -572,7 +572,8 @@ def _near(era: Era, module: str, attribute: str) -> str:
     if attribute:
         return "; if it was there after all, nbproxy lacks it" if module in _TABLE else ""
     known = sorted(n for n, row in _TABLE.items() if era.value in row.eras and n.count(".") == 1)
-    return f"; there are: {', '.join(known)}" if known else ""
+    lacks = "; if it was there after all, nbproxy lacks it"
+    return f"{lacks}; there are: {', '.join(known)}" if known else lacks
 
 
 def layer(era: Era, value: Any) -> Any:

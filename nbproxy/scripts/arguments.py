@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import os
 import shlex
 import sys
@@ -32,7 +33,7 @@ def split(command: str | os.PathLike[str]) -> tuple[Path, list[str]]:
     A text that is the path of an existing file as a whole is that path, blanks and all.
 
     Raises:
-        ScriptError: It is empty, or a quote is not closed.
+        ScriptError: It is empty, a quote is not closed, or a file's name has blanks and no quotes.
     """
     if not isinstance(command, str):
         return Path(command).expanduser(), []
@@ -52,7 +53,21 @@ def split(command: str | os.PathLike[str]) -> tuple[Path, list[str]]:
         raise ScriptError(f"{error}; the command is {command!r}", command) from None
     if not words:
         raise ScriptError('the command is empty; give a path such as "add_header.py"')
+    meant = _with_quotes(text)
+    if meant is not None and not _is_file(words[0]):
+        hint = f"a path with blanks needs quotes of its own: {json.dumps(meant)}"
+        raise ScriptError(f"there is no such file; {hint}", words[0])
     return Path(words[0]).expanduser(), words[1:]
+
+
+def _with_quotes(text: str) -> str | None:
+    """The command with quotes around its path, if that has blanks and is a file's."""
+    words = text.split(" ")
+    for end in range(len(words) - 1, 1, -1):
+        path = " ".join(words[:end])
+        if _is_file(path):
+            return f"{shlex.quote(path)} {' '.join(words[end:])}"
+    return None
 
 
 def _is_file(text: str) -> bool:

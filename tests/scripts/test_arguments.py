@@ -150,3 +150,16 @@ def test_context_eras_get_argv_as_a_parameter(idle, write):
     path = write("a.py", "def start(ctx, argv): ctx.argv = argv\ndef request(ctx, flow): pass")
     script = idle.load(f"{path} x 'y z'")
     assert script.program.context.argv == [str(path), "x", "y z"]
+
+
+def test_a_path_with_blanks_and_arguments(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my own script.py").write_text("")
+    (tmp_path / "x.py").write_text("")
+    meant = "my: there is no such file; .*: \"'my own script.py' a b\""
+    with pytest.raises(ScriptError, match=meant):
+        arguments.split("my own script.py a b")
+    assert arguments.split("'my own script.py' a b") == (Path("my own script.py"), ["a", "b"])
+    assert arguments.split("my own script.py") == (Path("my own script.py"), [])
+    assert arguments.split("x.py my own script.py") == (Path("x.py"), ["my", "own", "script.py"])
+    assert arguments.split("no.py my") == (Path("no.py"), ["my"])

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from nbproxy.store.store import Store
 
 _URL_SHOWN = 200
+# Names of files that -w cannot write: they are made at once, of all flows.
+_OTHERS = (".har", ".zhar", ".nbproxy", ".curl.sh")
 # Flows that end within this time are printed together.
 _TOGETHER_S = 0.05
 
@@ -254,12 +256,17 @@ class Recording:
 
 
 def _check_is_ours(path: Path) -> None:
-    """Refuse to append to something else.
+    """Refuse to append to something else, and to begin a file that looks like something else.
 
     Raises:
-        ConfigError: It is no file of mitmproxy's.
+        ConfigError: It is no file of mitmproxy's, or would be one with the name of another kind.
         OSError: It cannot be read.
     """
+    if not path.exists() and path.name.lower().endswith(_OTHERS):
+        raise ConfigError(
+            f"-w {path}: it would be in mitmproxy's format, whatever its name: name it "
+            f"{path.stem}.mitm; nbproxy.open(it).save({path.name!r}) makes the other of it"
+        )
     if not path.is_file():
         return
     with path.open("rb") as file:

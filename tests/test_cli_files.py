@@ -213,6 +213,15 @@ def test_files_that_cannot_be_used(kind, sample, tmp_path):
     assert copy.read_bytes() == sample.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["out.har", "OUT.HAR", "out.nbproxy", "out.curl.sh"])
+def test_a_name_that_promises_another_format(name, sample, tmp_path):
+    done = run("-n", "-r", sample, "-w", tmp_path / name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "would be in mitmproxy's format" in done.stderr
+    assert f".save('{name}')" in done.stderr
+    assert list(tmp_path.glob("[oO]*")) == []
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_is_said_once(sample):
     done = run("-r", sample, "-w", "/dev/full")

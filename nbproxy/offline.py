@@ -84,7 +84,8 @@ def preview(
     """What a handler would change, without touching the flows.
 
     If it is registered, it is called as it would be live: for the hooks and the flows that it was
-    registered for. What fails is shown as it would be live.
+    registered for. What fails is shown as it would be live. `flow.kill()` is seen as an `error`,
+    and the hooks after it do not come; nothing is held by `flow.intercept()`.
 
     Args:
         handler: A function, a registered handler or its number, or an object whose methods are
@@ -106,12 +107,41 @@ def preview(
     registry = Registry(hint_slow_s=0, reporter=registered.reporter)
     try:
         _put(registry, handler, registered, hook)
-        for flow in after:
-            for name in events.sequence(Era.H, flow):
-                _complete(registry.fire(name, flow))
+        for original, flow in zip(originals, after, strict=True):
+            flow._id = original.id  # noqa: SLF001 - what is said of it is about that one
+            _rehearse(registry, flow)
     finally:
         registry.close()
     return frame_of(_compare(originals, before, after))
+
+
+class _Rehearsal:
+    """Stands where the engine does in a live flow: a handler may then kill the copy it is given.
+
+    Attributes:
+        killed: Whether it did.
+    """
+
+    killed = False
+
+    def resume(self) -> None:
+        """Nothing is held here."""
+
+    def kill(self) -> None:
+        """Note it."""
+        self.killed = True
+
+
+def _rehearse(registry: Registry, flow: HTTPFlow) -> None:
+    """Fire the hooks of a flow that is over, as if it were live."""
+    control = _Rehearsal()
+    flow._control = control  # noqa: SLF001 - as the engine does
+    for name in events.sequence(Era.H, flow):
+        _complete(registry.fire(name, flow))
+        if control.killed:
+            _complete(registry.fire("error", flow))
+            break
+    flow._control = None  # noqa: SLF001 - as above
 
 
 def copies(flows: Iterable[HTTPFlow]) -> list[HTTPFlow]:

@@ -282,6 +282,51 @@ def test_preview_of_one_that_fails(proxy, capsys):
     assert not proxy.flows[0].metadata
 
 
+@pytest.mark.parametrize("kind", ["sync", "async", "thread"])
+def test_preview_of_one_that_kills(proxy, capsys, kind):
+    seen = []
+
+    class Addon:
+        def request(self, flow):
+            flow.intercept()
+            if flow.request.path != "/1":
+                flow.kill()
+                flow.kill()
+
+        def response(self, flow):
+            seen.append(("response", flow.id))
+
+        def error(self, flow):
+            seen.append(("error", flow.id))
+
+    class AsyncAddon(Addon):
+        async def request(self, flow):
+            Addon.request(self, flow)
+
+    class ThreadAddon(Addon):
+        @concurrent
+        def request(self, flow):
+            Addon.request(self, flow)
+
+    some = proxy.flows[:3]
+    addon = {"sync": Addon, "async": AsyncAddon, "thread": ThreadAddon}[kind]
+    killed = rows(proxy.preview(addon, some))
+    assert killed == [(some[n].id, "error", None, Error.KILLED_MESSAGE) for n in (0, 2)]
+    assert seen == list(zip(("error", "response", "error"), (f.id for f in some), strict=True))
+    assert not any(flow.error or flow.live or flow.intercepted for flow in some)
+    assert capsys.readouterr().err == ""
+
+
+def test_preview_names_the_flows_that_one_knows(proxy, capsys):
+    def response(flow):
+        raise KeyError(flow.id)
+
+    proxy.preview(response, proxy.flows[5:6])
+    shown = capsys.readouterr().err
+    assert f"failed on flow {proxy.flows[5].id};" in shown
+    assert f"KeyError: {proxy.flows[5].id}\n" in shown
+
+
 # -- what is different
 
 

@@ -2,7 +2,7 @@
 
 A traceback starts and ends in the user's code: the frames of nbproxy that called the handler, and
 those in which a model object refused a value, are left out. If the handler is nbproxy's own
-addon, only the calling loop's frames are.
+addon, only the calling loop's frames are. A function that cannot be called has no lines at all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 20_000  # characters of a traceback
 _PACKAGE = str(pathlib.Path(__file__).parents[1]) + os.sep
-_CALLING = str(pathlib.Path(__file__).parent) + os.sep
+# who calls handlers, and the functions of scripts
+_CALLING = tuple(str(pathlib.Path(_PACKAGE, room)) + os.sep for room in ("handlers", "scripts"))
 
 
 class Reporter(Protocol):

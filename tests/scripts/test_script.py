@@ -274,3 +274,18 @@ def test_addon_objects_of_an_era_get_views(idle, make_flow):
     flow = make_flow()
     idle.handlers.fire("request", flow)
     assert flow.request.path == "/road?a=1"
+
+
+@pytest.mark.parametrize("release", ["0.11", "2.0", "12"])
+def test_a_function_that_takes_something_else_shows_no_lines_of_ours(
+    idle, write, make_flow, capsys, release
+):
+    first = "context, " if release == "0.11" else ""
+    source = f"def request(self, {first}flow): pass\n"
+    idle.load(write("a.py", source), era=release)
+    idle.handlers.fire("request", make_flow())
+    idle.scripts.play(make_flow())
+    told = "\n".join(entry.text for entry in idle.log.filter(level="error"))
+    for shown in (told, capsys.readouterr().err):
+        assert "TypeError: request() missing 1 required positional argument" in shown
+        assert "program.py" not in shown

@@ -81,7 +81,8 @@ class Scripts(World):
 
         Args:
             what: A path with arguments ("arguments.py html faketml", words as in a shell), a path
-                object, or an object whose methods are named like hooks.
+                object, an object whose methods are named like hooks, or a script of these, which
+                is loaded again.
             era: The release it was written for, such as "0.11"; by default it is recognised.
                 An object gets flows as they are, unless an era is given.
             key: Who loads it: the same again from there replaces it.
@@ -95,6 +96,8 @@ class Scripts(World):
             ValueError: There is no such era.
         """
         __tracebackhide__ = True
+        if isinstance(what, Script):
+            return self._load_again(what, era)
         wanted = eras.parse(era) if era is not None else None
         if isinstance(what, str) or hasattr(what, "__fspath__"):
             file, argv = arguments.split(what)
@@ -118,6 +121,15 @@ class Scripts(World):
         script = Script(self, label=label, file=path, argv=argv, era=era, key=key)
         script = self._put(script, found)
         self._watcher.watch(path)
+        return script
+
+    def _load_again(self, what: Script, era: str | float | None) -> Script:
+        """Load what is in `nbproxy.scripts` anew, in its place, or what was unloaded."""
+        script = self._passing(what, era)
+        script.key = what.key
+        script = self._put(script, self._find(lambda each: each is what))
+        if script.file is not None:
+            self._watcher.watch(script.file)
         return script
 
     def load_text(

@@ -254,3 +254,26 @@ class OnlyHasAddons:
 @pytest.mark.parametrize("addon", [OnlyLives, OnlyLives(), OnlyHasAddons()])
 def test_an_addon_needs_no_function_for_an_event(idle, addon):
     assert idle.load(addon).state == "active"
+
+
+def test_a_script_of_the_table_is_loaded_again(idle, write, make_flow, texts):
+    path = write("a.py", MARK.format("a"))
+    script = idle.load(f"{path} x", era="7.0")
+    idle.load(write("b.py", MARK.format("b")))
+    path.write_text("def request(flow): flow.comment += 'new '")
+    assert idle.load(idle.scripts[0]) is script
+    flow = make_flow()
+    idle.handlers.fire("request", flow)
+    assert flow.comment == "new b "
+    assert (script.reloads, script.argv, script.era.value, len(idle.scripts)) == (1, ["x"], "G", 2)
+    assert texts(idle) == ["done a"]
+
+
+def test_a_script_that_was_unloaded_is_loaded_again(idle, write, make_flow):
+    script = idle.load(write("a.py", MARK.format("a")))
+    idle.unload(script)
+    again = idle.load(script)
+    assert (again.state, script.state, list(idle.scripts)) == ("active", "removed", [again])
+    flow = make_flow()
+    idle.handlers.fire("request", flow)
+    assert flow.comment == "a "

@@ -1,8 +1,11 @@
 """What scripts of eras D to H import, and that it does something."""
 
 import io
+from textwrap import dedent
 
 import pytest
+
+from nbproxy.errors import ScriptError
 
 IMPORTS = {
     "D": """
@@ -190,6 +193,70 @@ def test_content_views(idle, write):
         idle.scripts.contentviews.add(view)
     idle.unload()
     assert idle.scripts.contentviews.views == {}
+
+
+VIEW = """
+    from mitmproxy import contentviews
+    class Swap(contentviews.Contentview):
+        def prettify(self, data, metadata): return data.decode().swapcase() + "{0}"
+    contentviews.add(Swap)
+"""
+
+
+def test_a_script_may_add_its_views_again(idle, write, make_flow):
+    """As when its cell is run again or its file is edited; those of 12 take no view out."""
+    path = write("a.py", VIEW.format(1))
+    views = idle.scripts.contentviews
+    script = idle.load(path)
+    for number in (2, 3):
+        path.write_text(dedent(VIEW.format(number)))
+        assert idle.load(path) is script
+        assert views.get("swap").prettify(b"a", None) == f"A{number}"
+    path.write_text(dedent(VIEW.format(5)) + "1 / 0")
+    assert not idle.scripts.reload(script)
+    assert views.get("swap").prettify(b"a", None) == "A3"
+    path.write_text("x = 1")
+    assert idle.scripts.reload(script)
+    assert views.views == {}
+    idle.load(write("b.py", VIEW.format(6)))
+    assert idle.unload() == 2
+    assert views.views == {}
+
+
+def test_a_run_over_flows_has_views_of_its_own(idle, write, make_flow):
+    path = write("a.py", VIEW.format(1))
+    idle.load(path)
+    view = idle.scripts.contentviews.get("swap")
+    for _ in range(2):
+        idle.scripts.run(path, [make_flow()])
+    assert list(idle.scripts.contentviews.views.values()) == [view]
+
+
+def test_views_whose_start_fails_are_taken_back(idle, write):
+    path = write(
+        "a.py",
+        """
+        from mitmproxy import contentviews
+        class Pig(contentviews.View):
+            name, prompt = "pig", ("pig", "l")
+        def start(context, argv):
+            context.add_contentview(Pig())
+            if len(argv) > 1:
+                raise ValueError("usage")
+        """,
+    )
+    with pytest.raises(ScriptError, match="usage"):
+        idle.load(f"{path} x")
+    assert idle.scripts.contentviews.views == {}
+    script = idle.load(path)
+    pig = idle.scripts.contentviews.get("pig")
+    text = path.read_text()
+    path.write_text(text.replace("> 1", "> 0"))
+    assert not idle.scripts.reload(script)
+    assert idle.scripts.contentviews.get("pig") is not None
+    path.write_text(text)
+    assert idle.scripts.reload(script)
+    assert idle.scripts.contentviews.get("pig") is not pig
 
 
 def test_strutils_human_and_cookies(idle, write):

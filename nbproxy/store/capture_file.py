@@ -22,6 +22,7 @@ from nbproxy._version import __version__
 from nbproxy.errors import FormatError
 from nbproxy.store import session_schema as schema
 from nbproxy.store.readers import Readers, connect, transaction
+from nbproxy.store.staying_open import StayingOpen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,6 +153,7 @@ class _Ending:
         self.lock: int | None = None
         self.db: sqlite3.Connection | None = None
         self.readers: Readers | None = None
+        self.staying: StayingOpen | None = None
 
     def __call__(self) -> None:
         if self.pid != os.getpid():  # a forked child: all of this is its parent's
@@ -159,11 +161,20 @@ class _Ending:
         if self.readers is not None:
             self.readers.close()
         if self.db is not None:
-            self.db.close()
-            self.db = None
+            self.close(self.db)
         if self.temporary:
             remove(self.path)
         self.unlock()
+
+    def close(self, db: sqlite3.Connection) -> None:
+        """Close the connection that writes: others may be the last now."""
+        self.db = None
+        staying, self.staying = self.staying, None
+        if staying is not None:
+            staying.let_go()
+        db.close()
+        if staying is not None:
+            staying.close()
 
     def unlock(self) -> None:
         """Let go of the lock, and of its file."""
@@ -207,6 +218,7 @@ class CaptureFile:
             self.identity = identity = _identity(path)
             self.readers = ending.readers = Readers(lambda: _reader(path, identity))
             self.db = ending.db = self._open()
+            ending.staying = None if temporary else StayingOpen(path)
             self.next_keys = self._next_keys()
         except BaseException:
             ending.temporary = made
@@ -290,6 +302,8 @@ class CaptureFile:
         """
         db = self.db
         now = time.time()
+        if self._ending.staying is not None:
+            self._ending.staying.let_go()
         # what fails here is in the file's log; whoever opens it next puts that in order
         with contextlib.suppress(sqlite3.Error):
             with transaction(db):
@@ -301,8 +315,7 @@ class CaptureFile:
                 db.execute("PRAGMA busy_timeout = 0").fetchall()
                 # one plain file, which can be read from a read-only disk too; unless others read
                 db.execute("PRAGMA journal_mode = DELETE").fetchall()
-        self._ending.db = None
-        db.close()
+        self._ending.close(db)
         self._ending.temporary = not keep
         if keep:
             self._ending.unlock()
@@ -317,8 +330,7 @@ class CaptureFile:
         """Its file is gone, another takes its name: close it, touch nothing, give up the lock."""
         self.readers.reset()
         self._finalizer.detach()
-        self._ending.db = None
-        self.db.close()
+        self._ending.close(self.db)
         lock, self._ending.lock = self._ending.lock, None
         return lock
 
@@ -331,6 +343,9 @@ class CaptureFile:
         """This is a forked child: what is open is the parent's, and must not even be closed."""
         _leaked.append((self._ending.db, self.readers.leak()))
         self._ending.db = None
+        if self._ending.staying is not None:
+            self._ending.staying.close()  # the parent's hold stays
+            self._ending.staying = None
         if self._ending.lock is not None:
             os.close(self._ending.lock)  # the parent's lock stays
             self._ending.lock = None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from nbproxy.errors import FormatError
 from nbproxy.store import session_schema as schema
@@ -20,19 +24,43 @@ if TYPE_CHECKING:
 
     Mode = Literal["ro", "immutable"]
 
+
 _HEAD: Final = 72  # bytes of SQLite's header up to the application's number, at 68
 
 
 def is_capture(path: Path) -> bool:
-    """Whether a file is a capture, as far as its first bytes tell.
+    """Whether a file is a capture, as far as its header tells.
+
+    SQLite looks, as far as it can: if we opened the file ourselves, closing it would drop the
+    locks by which this process records to it, or reads it (POSIX, fcntl). Any other program that
+    then looked at it would take it for one that nobody has open, and remove its log in the end.
 
     Raises:
         OSError: It cannot be read.
     """
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
+    _see(path)
+    location = f"file:{quote(str(path.absolute()))}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(location, uri=True)) as db:
+            [(found,)] = db.execute("PRAGMA application_id").fetchall()
+        return bool(found == schema.APPLICATION_ID)
+    except sqlite3.Error:  # it is no database, or it is damaged, or lies on a read-only disk
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
     number = schema.APPLICATION_ID.to_bytes(4, "big")
     return head.startswith(b"SQLite format 3\0") and head[68:] == number
+
+
+def _see(path: Path) -> None:
+    """A clear error if a file cannot be read at all, without opening it.
+
+    Raises:
+        OSError: As opening it would.
+    """
+    if stat.S_ISDIR(path.stat().st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 class SavedFile:
@@ -53,7 +81,7 @@ class SavedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.open("rb").close()  # a clear error if it cannot be read at all
+        _see(path)
         try:
             source, mode, version = self._open()
             if version == 0:

@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
+from nbproxy.saved import open as open_flows
 from nbproxy.store import staying_open
 from nbproxy.store.capture_file import LOG, beside
-from nbproxy.store.session import Session
+from nbproxy.store.saved_file import is_capture
+from nbproxy.store.session import Reader, Session
 from tests.store.flow_factory import answer, end, new_flow
 
 LOOK = """
@@ -59,6 +61,23 @@ def session(path):
     session.close(keep=True)
 
 
+@pytest.mark.parametrize(
+    "read", [is_capture, lambda path: Reader(path).columns(None), lambda path: open_flows(path).df]
+)
+def test_the_process_that_records_may_open_its_capture(path, session, read, monkeypatch):
+    with monkeypatch.context() as patch:  # as where there is no second lock
+        patch.setattr(staying_open, "_SET", None)
+        other = path.with_name("other.nbproxy")
+        second = Session(other)
+        second.put(done("/before"))
+        assert second.flush(60)
+        read(other)
+        assert records_on(second, other)
+        second.close(keep=True)
+    read(path)
+    assert records_on(session, path)
+
+
 @on_linux
 def test_the_process_that_records_may_read_the_file_itself(path, session):
     assert path.read_bytes()
@@ -100,3 +119,10 @@ def test_a_file_system_without_such_locks(tmp_path):
     nothing = staying_open.StayingOpen(tmp_path / "missing")
     nothing.let_go()
     nothing.close()
+
+
+def test_a_file_that_is_cut_short_is_a_capture_all_the_same(path, session):
+    """As one is whose process was killed while the log was brought into it."""
+    session.close(keep=True)
+    os.truncate(path, path.stat().st_size - 8192)
+    assert is_capture(path)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
+import functools
+import inspect
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -20,11 +22,13 @@ from nbproxy.handlers.registry import Registry
 from nbproxy.model.flow import Error
 from nbproxy.scripts import events
 from nbproxy.scripts.eras import Era
+from nbproxy.scripts.program import takes_part
+from nbproxy.scripts.script import Script
 from nbproxy.store.changes import Change, Changed, compare, frame_of
 from nbproxy.store.store import IN_MEMORY, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Iterable
 
     import pandas as pd
 
@@ -51,7 +55,8 @@ def run(
 
     Args:
         flows: Which; they stay as they are.
-        script: A path with arguments, or an addon object; see `Scripts.load`.
+        script: A path with arguments, or an addon object; see `Scripts.load`. A function of a flow
+            is called for the hook it is named like, else for `response`.
         scripts: Whose options and commands it sees, and in whose log its failures are.
         era: The release it was written for; by default it is recognised.
 
@@ -60,10 +65,12 @@ def run(
 
     Raises:
         ScriptError: The script cannot be loaded.
-        TypeError: It is neither a path nor an object with hooks.
+        TypeError: It is nothing of that.
         ValueError: There is no such era.
     """
     __tracebackhide__ = True
+    script = as_addon(script) if is_function(script) else script
+    check(script)
     originals = list(flows)
     before, after = copies(originals), copies(originals)
     scripts.run(script, after, era=era, in_place=True)
@@ -72,6 +79,44 @@ def run(
         store.opened(flow)
         store.closed(flow)
     return Changed(store, originals, _compare(originals, before, after))
+
+
+def check(script: Any) -> None:
+    """Refuse what can be run over no flows.
+
+    Raises:
+        TypeError: It is neither a path nor an addon. Functions are for `as_addon`.
+    """
+    __tracebackhide__ = True
+    if not (isinstance(script, (str, os.PathLike, Script)) or takes_part(script)):
+        raise TypeError(
+            "run takes a script's path, with arguments if it has any, an addon (an object or class "
+            f"with methods named like hooks) or a function of a flow, not {script!r:.80}"
+        )
+
+
+def is_function(script: Any) -> bool:
+    """Whether this is called as it is, and no addon."""
+    return inspect.isroutine(script) or isinstance(script, functools.partial)
+
+
+def as_addon(function: Any, hook: str | None = None) -> object:
+    """An addon whose handler a function is: for this hook, the one it is named like, or `response`.
+
+    Raises:
+        ValueError: There is no such hook.
+    """
+    name = getattr(function, "__name__", "handler")
+    wanted = hook_of(function) if hook is None else hooks.canonical(hook)
+    return type(name, (), {wanted: staticmethod(function)})()
+
+
+def hook_of(function: Any) -> str:
+    """The hook that a function is named like, else `response`."""
+    try:
+        return hooks.canonical(getattr(function, "__name__", ""))
+    except ValueError:
+        return "response"
 
 
 def preview(
@@ -203,7 +248,7 @@ def _put(registry: Registry, what: Any, registered: Registry, hook: str | None) 
             if hook is not None:
                 break
     elif callable(what) and not isinstance(what, type):
-        wanted = {_hook_of(what) if hook is None else hooks.canonical(hook)}
+        wanted = {hook_of(what) if hook is None else hooks.canonical(hook)}
         for name in wanted:
             registry.add(name, what, source=source, concurrent=is_concurrent(what))
     else:
@@ -212,13 +257,6 @@ def _put(registry: Registry, what: Any, registered: Registry, hook: str | None) 
     if not wanted.intersection(_PLAYED):
         named = f"{', '.join(sorted(wanted))} does not come" if wanted else "nothing here is a hook"
         raise ValueError(f"{named}: on flows that are over there are {', '.join(_PLAYED)}")
-
-
-def _hook_of(function: Callable[..., Any]) -> str:
-    try:
-        return hooks.canonical(getattr(function, "__name__", ""))
-    except ValueError:
-        return "response"
 
 
 def _complete(waiting: Awaitable[None] | None) -> None:

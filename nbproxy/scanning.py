@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import functools
-import inspect
 import os
 import pickle
 import shlex
@@ -30,7 +28,6 @@ from nbproxy.errors import FormatError, ScriptError
 from nbproxy.model.escape import visible
 from nbproxy.proxy import Proxy
 from nbproxy.scripts import arguments
-from nbproxy.scripts.program import is_addon
 from nbproxy.store.changes import Change, Changed, frame_of
 
 if TYPE_CHECKING:
@@ -48,7 +45,6 @@ Format = Literal["nbproxy", "mitm", "har"]
 _FORMATS: Final = ("nbproxy", "mitm", "har")
 _SHOWN: Final = 20_000  # characters of a traceback
 _TOLD: Final = 3  # failures that are shown, of those that differ
-_LIVES: Final = ("load", "start", "running", "configure", "done", "addons")
 _PLAIN: Final = (str, bytes, int, float, bool, type(None))
 
 #: Scripts of one process run one after the other: Python code is not faster in threads, and
@@ -307,8 +303,7 @@ class Handler:
     @contextlib.contextmanager
     def loadable(self) -> Iterator[Loadable]:
         """What `Scripts.load` takes."""
-        name = getattr(self.function, "__name__", "handler")
-        yield type(name, (), {self.hook: staticmethod(self.function)})()
+        yield offline.as_addon(self.function, self.hook)
 
 
 @dataclass(frozen=True)
@@ -406,21 +401,11 @@ def _packed(script: Any, hook: str | None) -> File | Handler | Addon:
             return File(str(file.absolute()), tuple(argv), file.read_bytes())
         except OSError as error:
             raise ScriptError(f"it cannot be read: {error}", str(file)) from error
-    if inspect.isroutine(script) or isinstance(script, functools.partial):
-        return Handler(script, _hook_of(script) if hook is None else hooks.canonical(hook))
-    if not is_addon(script) and not any(hasattr(script, name) for name in _LIVES):
-        raise TypeError(
-            "run takes a script's path, with arguments if it has any, an addon (an object or class "
-            f"with methods named like hooks) or a function of a flow, not {script!r:.80}"
-        )
+    if offline.is_function(script):
+        wanted = offline.hook_of(script) if hook is None else hooks.canonical(hook)
+        return Handler(script, wanted)
+    offline.check(script)
     return Addon(script)
-
-
-def _hook_of(function: Any) -> str:
-    try:
-        return hooks.canonical(getattr(function, "__name__", ""))
-    except ValueError:
-        return "response"
 
 
 def _empty_folder(out: str | os.PathLike[str] | None) -> str | None:

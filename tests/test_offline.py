@@ -1,5 +1,6 @@
 """Scripts and handlers on flows that are over."""
 
+import functools
 import subprocess
 import sys
 import textwrap
@@ -49,6 +50,10 @@ def proxy(tmp_path):
         proxy.store.closed(flow)
     yield proxy
     proxy.close()
+
+
+def _mark(mark, flow):
+    flow.marked = mark
 
 
 def rows(frame):
@@ -109,6 +114,24 @@ def test_an_addon_object(flows):
     assert changes == [(flows[0].id, "request.method", "GET", "PUT")]
 
 
+def test_a_function(flows):
+    def request(flow):  # for the hook of its name
+        flow.request.method = "PUT"
+
+    assert rows(flows[:1].run(request).changes()) == [(flows[0].id, "request.method", "GET", "PUT")]
+    done = flows[:1].run(lambda flow: flow.response.headers.update({"x": "y"}))  # for `response`
+    assert rows(done.changes()) == [(flows[0].id, 'response.headers["x"]', None, "y")]
+    done = flows[:1].run(functools.partial(_mark, "seen"))
+    assert rows(done.changes()) == [(flows[0].id, "marked", "", "seen")]
+
+
+@pytest.mark.parametrize("what", [7, None, object(), {"response": print}, b"script.py"])
+def test_what_is_neither_a_script_nor_an_addon_nor_a_function(flows, what):
+    for run in (flows.run, flows[0].run):
+        with pytest.raises(TypeError, match=r"run takes a script's path.* addon .* or a function"):
+            run(what)
+
+
 def test_no_proxy_is_needed(flows, write, tmp_path):
     path = write("def request(flow): flow.request.method = 'PUT'\n")
     program = f"""
@@ -153,12 +176,6 @@ def test_a_failure_to_load_shows_no_lines_of_ours(request, write, name):
         assert hidden
         assert all(hidden)
         assert isinstance(refused.value.__cause__, ZeroDivisionError)
-
-
-def test_what_is_no_script_is_refused(flows):
-    for run in (flows.run, flows[0].run):
-        with pytest.raises(TypeError, match=r"an object with methods named like hooks.*type int"):
-            run(5)
 
 
 def test_preview_of_a_script_says_what_to_do(proxy, write):

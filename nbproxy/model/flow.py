@@ -248,7 +248,8 @@ class HTTPFlow(Flow):
         """Run a script over this flow alone; the flow stays as it is.
 
         Args:
-            script: A path with arguments, or an addon object, as for `nbproxy.load`.
+            script: A path with arguments, or an addon object, as for `nbproxy.load`; or a function
+                of a flow, which is called for the hook it is named like, else for `response`.
             era: The release it was written for; by default it is recognised.
 
         Returns:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from nbproxy.scripts.events import Event
     from nbproxy.scripts.loader import Source
 
-_LIFE: Final = ("load", "configure", "running", "tick", "update", "done", "log", "add_log")
+_LIFE: Final = ("load", "configure", "running", "tick", "done", "log", "add_log")
 
 
 class Turn:
@@ -423,7 +423,7 @@ def addon_of(what: Any) -> Any:
     """
     __tracebackhide__ = True
     addon = what() if isinstance(what, type) else what
-    if not (is_addon(addon) or _lives(addon)):
+    if not takes_part(addon):
         shown = "a function" if callable(addon) else f"of the type {type(addon).__name__}"
         instead = '; for a function there is nbproxy.on("response")(function)'
         raise TypeError(
@@ -434,11 +434,11 @@ def addon_of(what: Any) -> Any:
     return addon
 
 
-def _lives(addon: Any) -> bool:
-    """Whether something takes part without a function for an event."""
-    if any(callable(getattr(addon, name, None)) for name in _LIFE) or hasattr(addon, "addons"):
+def takes_part(addon: Any) -> bool:
+    """Whether something is an addon: with a function for an event or its own life, or commands."""
+    if is_addon(addon) or any(callable(getattr(addon, name, None)) for name in _LIFE):
         return True
-    return has_commands(addon)
+    return hasattr(addon, "addons") or has_commands(addon)
 
 
 def kind_of(function: Any) -> str:

@@ -116,7 +116,8 @@ class Errands:
         It is executed anew and gets `done` at the end. These flows stay as they are.
 
         Args:
-            script: A path with arguments ("script.py --all x"), or an addon object.
+            script: A path with arguments ("script.py --all x"), an addon object, or a function of
+                a flow, which is called for the hook it is named like, else for `response`.
             era: The release it was written for, such as "0.11"; by default it is recognised.
 
         Returns:

@@ -84,7 +84,7 @@ class Relay:
         message: Whose body it is; `message.stream` and `message.bandwidth` are looked at once.
         sink: Where it is recorded.
         write: Sends a piece on.
-        grown: Called after each piece.
+        grown: Called for each piece; as it came, before it goes on: who has it may look at once.
         drain: Waits until the peer has taken enough of what was sent.
     """
 
@@ -121,11 +121,13 @@ class Relay:
         return None
 
     def _pass_on(self, data: bytes) -> None:
-        if self._change is not None:
-            for part in _parts(self._change(data)):
-                self._out(part)
-        else:
-            self._out(data)
+        if self._change is None:
+            self._sink.write(data)
+            self._grown()
+            self._write(data)
+            return
+        for part in _parts(self._change(data)):
+            self._out(part)
         self._grown()
 
     def _out(self, data: bytes) -> None:

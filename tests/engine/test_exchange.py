@@ -10,6 +10,7 @@ import pytest
 from nbproxy.engine.sockets import SocketStream
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Request, Response
+from nbproxy.protocol.http1 import ClientStream
 from nbproxy.store import writer
 from tests.support.proxies import (
     PATIENCE_S,
@@ -206,6 +207,37 @@ def test_an_http10_client_may_keep_its_connection(proxy, connect, echo):
         wire.send(b"GET %b/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" % origin.url.encode())
         got = wire.answer()
         assert (got.body, got[b"connection"]) == (b"hello", b"keep-alive")
+
+
+def test_who_has_all_of_an_answer_finds_all_of_it_in_the_flow(
+    proxy, connect, make_origin, monkeypatch
+):
+    """A client may look at the frame as soon as it has the last byte, while we go on."""
+    has_head = threading.Event()
+
+    def serve(wire):
+        wire.until(b"\r\n\r\n")
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+        assert has_head.wait(PATIENCE_S)
+        wire.send(b"hello")
+
+    seen = []
+    write_piece = ClientStream.write_piece
+
+    def write(self, how, data):
+        write_piece(self, how, data)
+        last = proxy.df.iloc[-1]
+        seen.append((last.response_bytes, last.duration >= last.ttfb))
+
+    monkeypatch.setattr(ClientStream, "write_piece", write)
+    wire = connect(proxy)
+    wire.send(b"GET %b/ HTTP/1.1\r\nHost: a\r\n\r\n" % make_origin(serve).url.encode())
+    wire.until(b"\r\n\r\n")
+    assert proxy.df.duration.isna().all()
+    has_head.set()
+    assert wire.exactly(5) == b"hello"
+    wait_until(lambda: seen, "the answer was passed on")
+    assert seen == [(5, True)]
 
 
 def test_a_streamed_answer_to_http10_ends_with_the_connection(proxy, connect, make_origin):

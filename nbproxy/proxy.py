@@ -251,6 +251,22 @@ class Proxy(Controls, Scripting):
         if engine is not None:
             await engine.stop()
 
+    def _record_to(self, path: Path | None) -> None:
+        """Go on in a file that is kept; that cannot be taken back, only led elsewhere.
+
+        Raises:
+            ConfigError: There is such a file, and it should be none.
+            FormatError, OSError: It cannot be that one.
+        """
+        if path is not None:
+            self.store.move(path)
+            self._is_kept = True
+        elif self._is_kept:
+            raise ConfigError(
+                f"capture = None: flows are recorded to {self.store.session.path} as long as this "
+                "proxy runs; stop it, or name another file to go on there"
+            )
+
     def _go_to(self, folder: Path | None) -> None:
         """Make private captures there from now on."""
         session = self.store.session
@@ -267,9 +283,8 @@ class Proxy(Controls, Scripting):
             self.handlers.hint_slow_s = value
         elif name == "body_memory_limit":
             self.store.session.inline_limit_bytes = value
-        elif name == "capture" and value is not None:
-            self.store.move(Path(value).expanduser())
-            self._is_kept = True
+        elif name == "capture":
+            self._record_to(None if value is None else Path(value).expanduser())
         elif name == "capture_dir":
             self._go_to(None if value is None else Path(value).expanduser())
         elif name == "dtype_backend":

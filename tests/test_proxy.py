@@ -82,6 +82,20 @@ def test_a_capture_in_a_folder_that_is_not_there(tmp_path):
         Proxy(confdir=tmp_path, capture=tmp_path / "no" / "x.nbproxy")
 
 
+def test_a_capture_that_is_kept_cannot_be_said_to_be_none(tmp_path):
+    mine, other = tmp_path / "mine.nbproxy", tmp_path / "other.nbproxy"
+    proxy = Proxy(confdir=tmp_path)
+    proxy.options.capture = None  # as it is
+    proxy.options.capture = mine
+    with pytest.raises(ConfigError, match=r"are recorded to .*mine\.nbproxy as long as this proxy"):
+        proxy.options.capture = None  # recording went on there, and nothing said so any more
+    assert proxy.options.capture == str(mine)
+    proxy.options.capture = other
+    proxy.close()
+    assert mine.exists()
+    assert other.exists()
+
+
 def test_the_ca_is_made_at_first_use_and_kept(tmp_path):
     proxy = Proxy(confdir=tmp_path / "new")
     file = Path(proxy.ca_file)

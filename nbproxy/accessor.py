@@ -167,7 +167,8 @@ class FlowAccessor:
             of: "response" or "request".
 
         Returns:
-            Missing values where a body is missing, no JSON, or has nothing at that place.
+            Missing values where a body is missing, no JSON, or has nothing at that place. Whole
+            numbers beside missing ones are `Int64`: as floats long ids would not be what they were.
 
         Raises:
             ValueError: There is no such path; the message says what was expected.
@@ -182,7 +183,7 @@ class FlowAccessor:
         if None not in steps:
             values = [matches[0] if matches else None for matches in found]
             series = pd.Series(values, index=self._df.index, dtype=object).infer_objects()
-            return series.rename(path)
+            return _exact(series, values).rename(path)
         flat = [match for matches in found for match in matches]
         index = self._df.index.repeat([len(matches) for matches in found])
         return self._table(flat, index)
@@ -190,8 +191,12 @@ class FlowAccessor:
     def _table(self, values: list[Any], index: pd.Index) -> pd.DataFrame:
         """Values as rows: members of objects as columns, others in a column `value`."""
         rows = [v if isinstance(v, dict) else {} if v is None else {"value": v} for v in values]
-        frame = pd.json_normalize(rows) if rows else pd.DataFrame()
+        flat = [_flat(row) for row in rows]
+        frame = pd.DataFrame(flat)
         frame.index = index
+        for name in frame.columns.tolist():
+            if frame[name].dtype == "float64":
+                frame[name] = _exact(frame[name], [row.get(name) for row in flat])
         return _marked(frame)
 
     # -- heads
@@ -377,6 +382,31 @@ def _document(message: Message | None) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError):
         return None
+
+
+def _flat(document: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object without objects in it: nested names joined by dots. It may be very deep."""
+    flat: dict[str, Any] = {}
+    open_ = [("", iter(document.items()))]
+    while open_:
+        prefix, members = open_[-1]
+        for name, value in members:
+            if isinstance(value, dict):
+                open_.append((f"{prefix}{name}.", iter(value.items())))
+                break
+            flat[prefix + name] = value
+        else:
+            open_.pop()
+    return flat
+
+
+def _exact(series: pd.Series[Any], values: list[Any]) -> pd.Series[Any]:
+    """Whole numbers that pandas has made floats, since some are missing, as they were."""
+    present = [value for value in values if value is not None]
+    if series.dtype != "float64" or not all(type(value) is int for value in present) or not present:
+        return series
+    fits = all(-(2**63) <= value < 2**63 for value in present)
+    return pd.Series(values, index=series.index, dtype="Int64" if fits else object)
 
 
 def _marked(frame: pd.DataFrame) -> pd.DataFrame:

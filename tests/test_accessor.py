@@ -137,6 +137,34 @@ def test_json_as_columns_and_rows(flows, store):
         df.flow.json("$.user=1")
 
 
+def test_long_ids_in_json_stay_what_they_are_beside_missing_ones(store):
+    long = 2**53 + 1  # as a float it would be 2**53
+    record(store, "/a", {"id": long, "user": {"id": -long, "age": 1.5}, "big": 2**64 + 1})
+    record(store, "/b", {"id": None, "user": {"name": "x"}})
+    df = Flows(store).df
+    table = df.flow.json()
+    assert table.dtypes[["id", "user.id"]].tolist() == ["Int64", "Int64"]
+    assert table["id"].iloc[0] == long
+    assert table["user.id"].iloc[0] == -long
+    assert table["big"].iloc[0] == 2**64 + 1
+    assert table["user.age"].dtype == "float64"
+    assert table[["id", "user.id"]].isna().to_numpy().tolist() == [[False, False], [True, True]]
+    assert df.flow.json("$.id").tolist() == [long, pd.NA]
+    assert df.flow.json("$.user.id").iloc[0] == -long
+    assert df.flow.json("$.big").iloc[0] == 2**64 + 1
+    assert df.head(1).flow.json("$.id").dtype == "int64"
+
+
+def test_json_that_is_very_deep(store):
+    document = 1
+    for _ in range(900):
+        document = {"a": document}
+    record(store, "/deep", {"x": {}, "deep": document})
+    table = Flows(store).df.flow.json()
+    assert table.columns.tolist() == ["deep" + ".a" * 900]
+    assert table.to_numpy().tolist() == [[1]]
+
+
 def test_headers(store):
     flow = record(store, "/")
     flow.response.headers = Headers([("Set-Cookie", "a=1"), ("set-cookie", "b=2"), ("X", "y")])

@@ -9,6 +9,7 @@ several captures may stand in one frame.
 from __future__ import annotations
 
 import json
+import re
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -22,6 +23,7 @@ from nbproxy.filters.frame import _Frame as ColumnsOf  # how `mask` there reads 
 from nbproxy.filters.jsonpath import follow, parse_path
 from nbproxy.filters.judging import NO, UNDECIDED, YES, Judge
 from nbproxy.store.frame import MARK
+from nbproxy.store.rows import clean_text
 from nbproxy.store.schema import INDEX
 from nbproxy.store.view import Flows
 
@@ -38,6 +40,14 @@ Of = Literal["request", "response"]
 _RECENT: Final = 16
 _MANY: Final = 2000
 """So many flows to ask about at once are asked by their capture's columns first."""
+
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""An escape in a JSON string; its group is half of a character: no column of text can hold it."""
 
 _known: weakref.WeakSet[Store] = weakref.WeakSet()
 _recent: deque[Store] = deque(maxlen=_RECENT)  # `nbproxy.open(...).df` leaves nobody else
@@ -150,10 +160,13 @@ class FlowAccessor:
     def text(self, of: Of = "response") -> pd.Series[Any]:
         """The bodies as text, by their charset; missing where there is none.
 
+        What is no text there, in a picture say, is U+FFFD, which a column of text can hold;
+        `bodies` has the bytes.
+
         Args:
             of: "response" or "request".
         """
-        values = self._each(of, lambda message: message.get_text(strict=False))
+        values = self._each(of, lambda message: clean_text(message.get_text(strict=False)))
         return values.astype("str") if len(values) and values.notna().all() else values
 
     def json(self, path: str | None = None, of: Of = "response") -> pd.DataFrame | pd.Series[Any]:
@@ -218,14 +231,15 @@ class FlowAccessor:
             for flow in self:
                 message = _message(flow, of)
                 for name, values in columns.items():
-                    values.append(None if message is None else message.headers.get(name))
+                    value = None if message is None else message.headers.get(name)
+                    values.append(clean_text(value))
             return _marked(pd.DataFrame(columns, index=index))
         counts, pairs = [], []
         for flow in self:
             message = _message(flow, of)
             fields = [] if message is None else list(message.headers.items(multi=True))
             counts.append(len(fields))
-            pairs += fields
+            pairs += [(clean_text(name), clean_text(value)) for name, value in fields]
         frame = pd.DataFrame(pairs, columns=["name", "value"], index=index.repeat(counts))
         return _marked(frame)
 
@@ -379,9 +393,15 @@ def _document(message: Message | None) -> Any:
     if not content:
         return None
     try:
-        return json.loads(content)
+        # as `json.loads` does with bytes
+        text = clean_text(content.decode(json.detect_encoding(content), "surrogatepass")) or ""
+        return json.loads(_ESCAPE.sub(_whole, text) if _HALF.search(text) else text)
     except (ValueError, RecursionError):
         return None
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return r"\ufffd" if escape[1] else escape[0]
 
 
 def _flat(document: dict[str, Any]) -> dict[str, Any]:

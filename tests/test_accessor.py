@@ -155,6 +155,28 @@ def test_long_ids_in_json_stay_what_they_are_beside_missing_ones(store):
     assert df.head(1).flow.json("$.id").dtype == "int64"
 
 
+def test_text_that_is_no_unicode_spoils_nothing(store):
+    """A picture without a charset, half of a character in JSON, raw bytes in a header."""
+    record(store, "/png", content=b"\x89PNG\xff")
+    flow = record(store, "/half", {"text": "cut \ud83d", "n\ud83d": 1, "list": ["\ud83d"]})
+    flow.response.headers = Headers([(b"X", b"\xff")])
+    df = Flows(store).df
+    assert df.flow.text().iloc[0] == "\ufffdPNG\ufffd"
+    assert df.flow.bodies().iloc[0] == b"\x89PNG\xff"
+    table = df.flow.json()
+    assert table.columns.tolist() == ["text", "n\ufffd", "list"]
+    assert table["text"].iloc[1] == "cut \ufffd"
+    assert table["list"].iloc[1] == ["\ufffd"]
+    assert df.flow.json("$.text").iloc[1] == "cut \ufffd"
+    assert df.flow.json("$.list[*]")["value"].tolist() == ["\ufffd"]
+    raw = b'{"a": "\\\\ud83d \\ud83d\\uDE00 \\udE00 \\u00fc", "b": "\xed\xa0\x80"}'
+    record(store, "/all", content=raw)
+    whole = Flows(store).df.tail(1).flow.json().iloc[0].tolist()
+    assert whole == ["\\ud83d \N{GRINNING FACE} \ufffd ü", "\ufffd"]
+    assert df.flow.headers("x")["x"].iloc[1] == "\ufffd"
+    assert df.tail(1).flow.headers().to_numpy().tolist() == [["X", "\ufffd"]]
+
+
 def test_json_that_is_very_deep(store):
     document = 1
     for _ in range(900):

@@ -56,7 +56,8 @@ class Endpoints(Pictured):
                 schema = row[f"{message}_schema"]
                 if isinstance(schema, dict):
                     where = (number, row["method"], row["template"], message)
-                    rows += [(*where, *field) for field in _fields(schema, "$", 1.0)]
+                    fields = _fields(schema, "$", 1.0)
+                    rows += [(*where, _clean(path), *rest) for path, *rest in fields]
         names = ["endpoint", "method", "template", "message"]
         names += ["field", "type", "format", "null_rate", "presence"]
         made = pd.DataFrame(rows, columns=names)
@@ -64,6 +65,11 @@ class Endpoints(Pictured):
             made[name] = made[name].astype(grouping.TEXT)
         made.attrs.update(MARK)
         return made
+
+
+def _clean(path: str) -> str:
+    """A path that a column of text can hold: half of a character becomes U+FFFD."""
+    return path.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _fields(schema: dict[str, Any], path: str, presence: float) -> Iterator[tuple[Any, ...]]:

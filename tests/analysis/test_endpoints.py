@@ -90,6 +90,8 @@ def test_fields(flows):
     assert table.loc["$.a[*].at", "format"] == "date"
     assert table.loc["$.by[*]", "null_rate"] == 1.0
     assert view().endpoints().fields().empty
+    half = view(flow(body=b'{"cut \\ud83d": 1}')).endpoints().fields()  # of a character
+    assert half.field.tolist() == ["$", "$['cut \ufffd']"]
 
 
 def test_samples_are_few_and_from_everywhere():

@@ -117,7 +117,8 @@ class Remote:
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         fsspec = load("fsspec.core", "parquet", f"a folder such as {url.partition('://')[0]}://")
-        self._fs, path = fsspec.url_to_fs(url, **options)
+        with _named_library(url):
+            self._fs, path = fsspec.url_to_fs(url, **options)
         self._root = path.rstrip("/")
         self._url = url
 
@@ -167,5 +168,21 @@ def opened(file: str, options: Mapping[str, Any]) -> Iterator[Any]:
             yield local
         return
     fsspec = load("fsspec.core", "parquet", f"a file such as {file.partition('://')[0]}://")
-    with fsspec.open(file, "rb", **options) as remote:
+    with _named_library(file):
+        source = fsspec.open(file, "rb", **options)
+    with source as remote:
         yield remote
+
+
+@contextlib.contextmanager
+def _named_library(url: str) -> Iterator[None]:
+    """An error that names the library which most kinds of URLs take beside fsspec."""
+    try:
+        yield
+    except ImportError as error:
+        kind = url.partition("://")[0]
+        raise ImportError(
+            f"for {kind}:// fsspec needs a library of its own, beside what 'nbproxy[parquet]' "
+            f"brings: {error}",
+            name=error.name,
+        ) from error

@@ -375,3 +375,21 @@ except ImportError as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert f"needs {blocked}" in done.stdout
     assert extra in done.stdout
+
+
+@pytest.mark.parametrize(
+    "call", ["place('s3://bucket/x')", "opened('s3://bucket/x', {}).__enter__()"]
+)
+def test_errors_name_the_library_for_a_kind_of_url(call):
+    code = f"""
+import sys
+sys.modules["s3fs"] = None
+from nbproxy.datasets.places import opened, place
+try:
+    {call}
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("for s3:// fsspec needs a library of its own")
+    assert "s3fs" in done.stdout

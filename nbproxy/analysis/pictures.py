@@ -173,20 +173,24 @@ def _axis(scale: Scale, top: float, bottom: float) -> str:
     for moment in scale.ticks():
         x = scale.x(moment)
         parts.append(svg.line(x, top - 6, x, bottom))
-        parts.append(svg.text(x, top - 10, _tick_text(moment), anchor="middle", size=10, dim=True))
+        parts.append(svg.text(x, top - 10, tick_text(moment), anchor="middle", size=10, dim=True))
     for before, after in pairwise(scale.stretches):
         x = (before.right + after.left) / 2
         parts.append(svg.line(x, top - 6, x, bottom, dashed=True))
     return "".join(parts)
 
 
-def _tick_text(seconds: float) -> str:
+def tick_text(seconds: float) -> str:
+    """What stands at a mark on an axis of time."""
     if abs(seconds) < 1e-9:
         return "0"
     if abs(seconds) < 1:
         return f"{seconds * 1000:.6g} ms"
     if abs(seconds) < 120:
         return f"{seconds:.6g} s"
+    minutes, rest = divmod(seconds, 60)
+    if abs(rest - round(rest)) > 1e-6:  # two marks within a second
+        return f"{minutes:.0f} min {rest:.6g} s"
     return seconds_text(seconds)
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
 
 from nbproxy.analysis import svg
@@ -21,7 +23,10 @@ from nbproxy.analysis.pictures import (
     PHASE_COLOURS,
     bars,
     error_colour,
+    spans,
+    tick_text,
 )
+from nbproxy.analysis.scale import Scale
 from nbproxy.analysis.shown import cut, path_ends, place, plain, shortened
 
 if TYPE_CHECKING:
@@ -31,6 +36,9 @@ _LABEL: Final = 60  # characters; without that bound names would leave no room f
 _ERROR_LABEL: Final = 74  # the same of errors, which have a cause and a place
 _PLACE: Final = 42  # of these for the place, if the cause needs the rest
 _ROW_INCHES: Final = 0.26
+_WIDTH: Final = 560.0  # pixels that the bars of a waterfall have, about
+_CUT: Final = "#8c959f"
+_FAR: Final = 1e6  # seconds
 _FEW: Final = 4  # rows that have room for a legend beside them; bars of fewer are no thicker
 
 
@@ -71,12 +79,17 @@ def draw(kind: str, frame: pd.DataFrame, ax: Any = None) -> Any:
     ax.set_yticks(labels["row"], texts, fontsize="small")
     spare = max(0, _FEW - len(labels)) / 2
     ax.set_ylim(len(labels) - 0.4 + spare, -0.6 - spare)  # the first row on top
+    title = _axis(kind, frame)
     if kind == "timeline":  # the frame of the axes would hide short bars at the begin
         ax.use_sticky_edges = False
         ax.margins(x=0.02)
+        scale = Scale(spans(frame.iloc[:MAX_BARS]), 0.0, _WIDTH)
+        if len(scale.stretches) > 1:
+            _cut_pauses(ax, scale)
+            title += "; pauses are cut out at the dashed lines"
     if kind in {"hosts", "errors"}:  # there is no half of a flow
         ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set_xlabel(_axis(kind, frame))
+    ax.set_xlabel(title)
     if kind != "errors":  # beside the bars: inside it would cover some, above it a title
         ax.legend(
             loc="upper left",
@@ -86,6 +99,29 @@ def draw(kind: str, frame: pd.DataFrame, ax: Any = None) -> Any:
             fontsize="small",
         )
     return ax
+
+
+def _cut_pauses(ax: Any, scale: Scale) -> None:
+    """Have the busy times share the axis of seconds, as in the picture of the notebook."""
+    seconds = np.array([(each.begin, each.end) for each in scale.stretches]).ravel()
+    pixels = np.array([(each.left, each.right) for each in scale.stretches]).ravel()
+    # it goes on as evenly at both ends, so that there is a moment for every place
+    beyond = (pixels[1] - pixels[0]) / (seconds[1] - seconds[0]) * np.array([-_FAR, _FAR])
+    ends = (seconds[0] - _FAR, *seconds, seconds[-1] + _FAR)
+    places = (pixels[0] + beyond[0], *pixels, pixels[-1] + beyond[1])
+
+    def there(moments: Any) -> Any:
+        return np.interp(moments, ends, places)
+
+    def back(at: Any) -> Any:
+        return np.interp(at, places, ends)
+
+    ax.set_xscale("function", functions=(there, back))
+    for before, after in pairwise(scale.stretches):
+        middle = (before.end + after.begin) / 2
+        ax.axvline(middle, color=_CUT, linestyle="--", linewidth=0.8, zorder=0)
+    ticks = scale.ticks()
+    ax.set_xticks(ticks, [tick_text(each) for each in ticks])
 
 
 def draw_altair(kind: str, frame: pd.DataFrame) -> Any:

@@ -17,7 +17,7 @@ from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from nbproxy.engine.runner import LoopRunner
     from nbproxy.scripts.manager import Scripts
@@ -152,8 +152,13 @@ def _framed(store: Store) -> None:
     remember(store, keep=id(store) not in _by_store)
 
 
-def _progress(starts: Sequence[int], what: str) -> Iterable[int]:
-    """What `Store.progress` calls."""
-    from nbproxy.scripts.progress import progress  # noqa: PLC0415 - seldom needed
+def _progress(starts: range) -> Iterator[int]:
+    """What `Store.progress` calls: how many flows were gone through before each step."""
+    from nbproxy.scripts.progress import Bar  # noqa: PLC0415 - seldom needed
 
-    return progress(starts, what)
+    bar = Bar(starts.stop, "flows")
+    for start in starts:
+        bar.step(start)
+        yield start
+    bar.done = starts.stop
+    bar.end()

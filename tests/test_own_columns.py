@@ -1,10 +1,15 @@
 """Columns of the user's own: in frames, for the past and for what comes, and in filters."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import nbproxy
+from nbproxy import owners
 from nbproxy.filters.computed import computed
+from nbproxy.scripts import progress
 from nbproxy.store import Flows, Store
+from nbproxy.store import store as store_module
 from tests.store.flow_factory import answer, end, new_flow
 
 
@@ -29,6 +34,32 @@ def record(store, path="/", **kwargs):
     end(flow)
     store.closed(flow)
     return flow
+
+
+def test_the_past_is_not_in_memory_all_at_once(store):
+    """Flows come with their bodies: some thousand of them would take gigabytes."""
+    for i in range(1000):
+        record(store, f"/{i}")
+    assert store.flush(60)
+    nbproxy.column("alive")(lambda flow: len(store._lent))
+    alive = Flows(store).df.alive
+    assert len(alive) == 1000
+    assert 0 < alive.max() <= 300
+
+
+def test_how_far_it_is_is_said_in_flows(store, monkeypatch, capsys):
+    for i in range(10):
+        record(store, f"/{i}")
+    clock = iter(range(100))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(store_module, "_ROWS", 4)
+    monkeypatch.setattr(Store, "progress", staticmethod(owners._progress))
+    flows = Flows(store)
+    assert len(flows.df) == 10
+    nbproxy.column("one")(lambda flow: 1)
+    assert flows.df.one.tolist() == [1] * 10
+    lines = capsys.readouterr().err.strip().split("\r")
+    assert [line.partition(" ")[2] for line in lines][-2:] == ["8 of 10 flows", "10 of 10 flows"]
 
 
 def test_for_the_past_and_for_what_comes(store):

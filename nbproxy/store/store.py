@@ -539,10 +539,14 @@ class Store:
 
     def _compute(self, frame: Frame, ids: Sequence[int], names: Iterable[str]) -> None:
         """Fill users' columns for these flows; the lock is held."""
-        flows = [flow for flow in self.get_all(ids) if flow is not None]
-        known = [flow.id for flow in flows]
-        for name in names:
-            frame.set_column(name, known, computed.values(name, flows))
+        known: list[int] = []
+        columns: dict[str, list[Any]] = {name: [] for name in names}
+        for flow in self.each(ids):  # which come with their bodies
+            known.append(flow.id)
+            for name, values in columns.items():
+                values.append(computed.value(name, flow))
+        for name, values in columns.items():
+            frame.set_column(name, known, values)
 
     def _compute_anew(self, frame: Frame) -> None:
         """Columns were added, changed or removed: fill them for all flows; the lock is held."""
@@ -554,7 +558,7 @@ class Store:
         known.update(now)  # now: a function may ask for the frame itself
         starts = range(0, len(self._ids), _ROWS)
         try:
-            for start in self.progress(starts, "thousands of flows") if self.progress else starts:
+            for start in self.progress(starts) if self.progress else starts:
                 self._compute(frame, self._ids[start : start + _ROWS], new)
         except BaseException:  # an interrupt: the next look begins anew
             for name in new:
@@ -574,10 +578,7 @@ class Store:
     def df(
         self, ids: Sequence[int] | None = None, *, dtype_backend: str | None = None
     ) -> pd.DataFrame:
-        """The frame of all flows, or of those with these ids, in the order of ids.
-
-        It belongs to the caller. The columns are those of `nbproxy.store.schema`.
-        """
+        """The frame of all flows, or of those with these ids, in their order; the caller's own."""
         backend = self.dtype_backend if dtype_backend is None else dtype_backend
         with self.lock:
             frame = self.frame()

@@ -65,7 +65,7 @@ _all: weakref.WeakSet[Inspector] = weakref.WeakSet()
 
 
 def inspect(
-    flows: Flows | None = None,
+    flows: Flows | str | None = None,
     *,
     filter: str = "",  # noqa: A002 - mitmproxy's word
     height: int = HEIGHT,
@@ -74,7 +74,7 @@ def inspect(
 
     Args:
         flows: Which; the notebook's own by default. Filtered flows are live as well, slices and
-            saved flows (`nbproxy.open`) stand still.
+            saved flows (`nbproxy.open`) stand still. Text is a filter of the notebook's own.
         filter: What the filter box says at first.
         height: In pixels; it can be changed with the mouse.
 
@@ -83,26 +83,39 @@ def inspect(
 
     Raises:
         FilterError: The filter does not parse.
-        TypeError: These are no flows.
+        TypeError: These are no flows; or text, and a filter beside it.
 
     Example:
-        >>> ins = nbproxy.inspect(filter="~d example.org")  # doctest: +SKIP
+        >>> ins = nbproxy.inspect("~d example.org")  # doctest: +SKIP
         >>> ins.selected, ins.df  # doctest: +SKIP
     """
     __tracebackhide__ = True
     proxy = _current.get(started=False)
+    if isinstance(flows, str) and not filter and not _is_file(flows):
+        filter = flows  # noqa: A001 - see above
+        flows = None
     if flows is None:
         flows = proxy.flows
     elif not isinstance(flows, Flows):
         raise _not_flows(flows)
+    if filter.strip():
+        filters.parse(filter)  # a mistake in it shows before anything is made
     return Inspector(flows, proxy, filter=filter, height=height)
 
 
+def _is_file(text: str) -> bool:
+    """Whether text that could be a filter is the name of a file rather: "day.har", not "login"."""
+    try:
+        return bool(Path(text).suffix) and Path(text).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):  # no name that a file could have
+        return False
+
+
 def _not_flows(given: object) -> TypeError:
-    hint = "; a filter is given as filter=, a file is opened by nbproxy.open(...)"
+    hint = "; a file is opened by nbproxy.open(...), a filter goes with no other filter"
     return TypeError(
         "inspect() takes flows, such as nbproxy.flows, nbproxy.flows[:10] or nbproxy.open(...), "
-        f"not {given!r:.80}{hint if isinstance(given, str) else ''}"
+        f"or a filter, not {given!r:.80}{hint if isinstance(given, str) else ''}"
     )
 
 

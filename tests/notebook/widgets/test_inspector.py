@@ -586,8 +586,9 @@ def test_a_page_of_its_own(make, store, tmp_path):
     assert "/2<" not in page
 
 
-def test_inspect(proxy, monkeypatch):
+def test_inspect(proxy, monkeypatch, tmp_path):
     monkeypatch.setattr(_current, "_proxy", proxy)
+    monkeypatch.chdir(tmp_path)
     widget = inspect(filter="~m GET", height=50)
     assert widget.flows is proxy.flows
     assert widget.height == inspectors.MIN_HEIGHT
@@ -595,12 +596,20 @@ def test_inspect(proxy, monkeypatch):
     assert "filter '~m GET'" in repr(widget)
     widget.close()
     assert nbproxy.inspect is inspect
-    with pytest.raises(TypeError, match="a filter is given as filter=, a file is opened by"):
-        inspect("~m GET")
+    filtered = inspect("~m GET & ~u \x00")  # simply, without a keyword
+    assert filtered.flows is proxy.flows
+    assert filtered.filter == "~m GET & ~u \x00"
+    filtered.close()
+    with pytest.raises(TypeError, match="a filter goes with no other filter"):
+        inspect("~m GET", filter="~c 200")
+    (tmp_path / "day.har").write_text("{}")
+    with pytest.raises(TypeError, match=r"a file is opened by nbproxy\.open"):
+        inspect("day.har")
     with pytest.raises(TypeError, match=r"takes flows, such as nbproxy\.flows, .* not 5$"):
         inspect(5)
-    with pytest.raises(FilterError):
-        inspect(filter="~c ((")
+    for how in ({"filter": "~c (("}, {"flows": "~c (("}):
+        with pytest.raises(FilterError):
+            inspect(**how)
     slice_ = inspect(proxy.flows[:1])
     assert len(slice_.flows) <= 1
     slice_.close()

@@ -145,7 +145,8 @@ class Controls:
         Args:
             filter: Which flow; None for any.
             on: "request" or "response": where it is held; with both, where it matches first.
-            timeout: Seconds to wait for it; None for ever.
+            timeout: Seconds to wait for it; None for ever. One that is not awaited holds nothing
+                after that time, as nobody would get the flow.
             hold: Seconds after which it goes on unchanged; None for the option
                 `intercept_timeout`, which is 60.
 

@@ -22,13 +22,14 @@ import operator
 import threading
 import time
 import weakref
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from nbproxy.addons.rules import Rule, chosen_messages
 from nbproxy.model.message import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     from nbproxy.handlers.handler import Source
     from nbproxy.handlers.registry import Registry
@@ -62,6 +63,9 @@ class Claimant(Protocol):
 
     lone: bool
     """Whether a flow that it takes is not for others of this kind."""
+
+    awaited: bool
+    """Whether somebody waits for it now. Of the lone ones these come first."""
 
     def take(self, flow: HTTPFlow, hook: str) -> bool:
         """The flow is about to be held: whether it is still wanted. On the proxy's loop."""
@@ -321,7 +325,7 @@ class Intercepts:
         asked, flow.hold_s = flow.hold_s, None
         claims = self._claims.pop(flow, ())
         claimants: list[Claimant] = []
-        for where, who in claims:
+        for where, who in sorted(claims, key=lambda claim: not claim[1].awaited):
             taken = who.lone and any(each.lone for each in claimants)
             if where == hook and not taken and who.take(flow, hook):
                 claimants.append(who)
@@ -384,6 +388,7 @@ class _Holder(Rule):
     """What `intercept` and `next` have in common: they claim flows in handlers."""
 
     lone = False
+    awaited = True
 
     def __init__(
         self,
@@ -477,6 +482,8 @@ class Next(_Holder):
     ) -> None:
         super().__init__(intercepts, filter, on, hold_s)
         self._found: concurrent.futures.Future[HTTPFlow] = concurrent.futures.Future()
+        self.awaited = False
+        self._forgotten_at = float("inf")  # by the monotonic clock
 
     def hooks(self) -> Mapping[str, Callable[..., Any]]:
         """See `Rule`."""
@@ -492,8 +499,10 @@ class Next(_Holder):
                 )
 
     def take(self, flow: HTTPFlow, hook: str) -> bool:  # noqa: ARG002 - see `Claimant`
-        """See `Claimant`: the first flow only, and only while somebody waits for it."""
+        """See `Claimant`: the first flow only, and only while somebody waits, or soon will."""
         found = self._found
+        if not self.awaited and time.monotonic() >= self._forgotten_at:
+            return False  # it was not awaited in its time: the `await` was forgotten
         return not found.done() and not found.running() and found.set_running_or_notify_cancel()
 
     def took(self, flow: HTTPFlow) -> None:
@@ -506,6 +515,8 @@ class Next(_Holder):
     ) -> Coroutine[Any, Any, HTTPFlow]:
         """Register the handlers; what `await nbproxy.next(...)` awaits."""
         __tracebackhide__ = True
+        if timeout_s is not None:
+            self._forgotten_at = time.monotonic() + timeout_s
         waiting = self._wait(timeout_s)
         # never awaited, it has no `finally` to run
         weakref.finalize(waiting, self.off).atexit = False
@@ -514,10 +525,11 @@ class Next(_Holder):
         except BaseException:  # an interrupt, too
             waiting.close()
             raise
-        return waiting
+        return _Awaitable(waiting, self)
 
     async def _wait(self, timeout_s: float | None) -> HTTPFlow:
         __tracebackhide__ = True  # IPython then shows the user's line, not ours
+        self.awaited = True
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
@@ -532,6 +544,7 @@ class Next(_Holder):
     def wait(self, registry: Registry, timeout_s: float | None) -> HTTPFlow:
         """Register the handlers, and block until the flow is there."""
         __tracebackhide__ = True
+        self.awaited = True
         try:
             self.attach(registry)
             with contextlib.suppress(TimeoutError):
@@ -559,3 +572,27 @@ class Next(_Holder):
         if not self._found.cancelled() and not self._found.cancel():
             concurrent.futures.wait((self._found,))
             self._intercepts.let_go(self)
+
+
+class _Awaitable(Coroutine[Any, Any, "HTTPFlow"]):
+    """The coroutine of a `next`, which says of itself what is missing if `await` was forgotten."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, HTTPFlow], of: Next) -> None:
+        self._coroutine = coroutine
+        self._next = of
+
+    def __await__(self) -> Generator[Any, Any, HTTPFlow]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __repr__(self) -> str:
+        missing = "" if self._next.awaited else ", not awaited: flow = await nbproxy.next(...)"
+        return f"<next {self._next.describe()}{missing}>"

@@ -520,6 +520,48 @@ async def test_next_that_is_never_awaited_leaves_nothing(proxy):
     assert len(proxy.handlers) == 0
 
 
+async def test_next_that_is_awaited_comes_before_one_that_is_not(proxy, origin):
+    """A cell that forgot `await` is corrected and run again: IPython keeps what it displayed."""
+    forgotten = proxy.next("~u /x", timeout=1000)
+    told = "<next ~u /x at request, not awaited: flow = await nbproxy.next(...)>"
+    assert repr(forgotten) == told
+    async with through_async(proxy) as client:
+        waiting = asyncio.create_task(proxy.next("~u /x", timeout=20))
+        await asyncio.sleep(0)  # it begins to wait
+        sending = asyncio.create_task(client.get(f"{origin.url}/x"))
+        (await waiting).resume()
+        assert (await sending).status_code == 200
+        assert repr(waiting.get_coro()) == "<next ~u /x at request>"
+        sending = asyncio.create_task(client.get(f"{origin.url}/x"))
+        (await forgotten).resume()  # not lost, if it is awaited after all
+        assert (await sending).status_code == 200
+    assert len(proxy.handlers) == 0
+
+
+async def test_next_that_is_not_awaited_in_its_time_holds_nothing(proxy, origin):
+    forgotten = proxy.next("~u /x", timeout=0)
+    async with through_async(proxy) as client:
+        assert (await client.get(f"{origin.url}/x")).status_code == 200
+        assert "released" not in proxy.flows[-1].metadata
+    with pytest.raises(TimeoutError):
+        await forgotten
+    assert len(proxy.handlers) == 0
+
+
+async def test_next_is_a_coroutine_for_whoever_wants_one(proxy, origin):
+    async with through_async(proxy) as client:
+        waiting = proxy.next(timeout=20)
+        with pytest.raises(KeyError):
+            waiting.throw(KeyError())
+        async with asyncio.TaskGroup() as group:
+            for one in [proxy.next("~u /x", timeout=20), proxy.next("~u /y", timeout=20)]:
+                task = group.create_task(one)
+                task.add_done_callback(lambda task: task.result().resume())
+            await asyncio.sleep(0)
+            for path in ("/x", "/y"):
+                assert (await client.get(f"{origin.url}{path}")).status_code == 200
+
+
 async def test_a_flow_that_next_got_and_nobody_resumes(proxy, origin, capsys):
     async with through_async(proxy) as client:
         waiting = proxy.next(timeout=20, hold=0.1)

@@ -20,6 +20,16 @@ except requests.RequestException as error:
 """
 ANSWERED = "answer = get('/api/users')\nprint(answer.status_code, answer.text)"
 OFF = "hold.off()"
+THREADS = """
+from threading import Thread
+
+nbproxy.intercept("~u held", on="request", timeout=1000)
+tasks = globals().get("tasks", [])
+for number in range({first}, {first} + 3):
+    tasks.append(Thread(target=get, args=(f"/held/{{number}}",), daemon=True))
+    tasks[-1].start()
+"""
+DONE = "for task in tasks: task.join()"
 CURL = """
 url = f"{site.https_url}/slow?seconds=0.2"
 for _ in range(5):
@@ -114,6 +124,42 @@ def test_intercepting_while_a_cell_waits_for_it(desk, picture):
     desk.button("Answer").click()
     notebook.finish(7)
     assert notebook.text(7) == "418 short and stout\n"
+
+
+@cells(THREADS.format(first=0), THREADS.format(first=3), "nbproxy.intercepts.resume_all()", DONE)
+def test_the_queue_by_keyboard_alone(desk, picture):
+    """The focus goes from one held flow to the next; those that come do not disturb it."""
+    notebook, keys = desk.notebook, desk.page.keyboard
+    notebook.run(3)
+    expect(held(desk)).to_have_count(3)
+    urls = held(desk).locator(".nbi-held-url").all_inner_texts()
+    resume = held(desk).nth(0).get_by_role("button", name="Resume")
+    desk.grid.focus()
+    for _ in range(30):  # some columns and buttons are on the way
+        keys.press("Shift+Tab")
+        if resume.evaluate("button => button === document.activeElement"):
+            break
+    expect(resume).to_be_focused()
+    desk.page.evaluate("() => { window.pressed = document.activeElement; }")
+    notebook.run_in_background(4)
+    expect(held(desk)).to_have_count(6)
+    assert desk.page.evaluate("() => window.pressed === document.activeElement")
+    keys.press("Enter")
+    expect(held(desk)).to_have_count(5)
+    expect(held(desk).first).to_contain_text(urls[1])
+    expect(held(desk).first.get_by_role("button", name="Resume")).to_be_focused()
+    keys.press("Tab")
+    keys.press("Enter")
+    form = desk.root.get_by_role("form", name="Edit the held request")
+    expect(form).to_be_visible()
+    notebook.run_in_background(5)  # somebody else lets them all go
+    expect(held(desk)).to_have_count(0)
+    expect(form.get_by_role("alert")).to_contain_text("not held any more")
+    expect(desk.button("Resume with this")).to_be_disabled()
+    picture(desk.root)
+    keys.press("Escape")
+    expect(form).to_be_hidden()
+    notebook.run(6)
 
 
 @cells("task = __import__('threading').Thread(target=lambda: get('/style.css')); task.start()")

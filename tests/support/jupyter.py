@@ -269,6 +269,14 @@ class Notebook:
             cell,
         )
 
+    def run_in_background(self, cell: int) -> None:
+        """Run a cell to its end by the kernel alone: no cell is chosen, the focus stays."""
+        self.page.evaluate(
+            f"async code => {{ const {{ session }} = {self._CURRENT}.context.sessionContext; "
+            "await session.kernel.requestExecute({ code }).done; }",
+            self.source(cell),
+        )
+
     def finish(self, cell: int) -> None:
         """Wait for the end of a cell.
 

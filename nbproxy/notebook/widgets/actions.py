@@ -67,12 +67,14 @@ class Actions:
         proxy = self._proxy
         running = proxy.running
         intercepts = proxy.intercepts
+        held = intercepts.held
         return {
             "listening": running,
             "url": proxy.url if running else "",
             "can_intercept": running,
             "intercept": ", ".join(rule.filter or "~all" for rule in intercepts.rules)[:200],
-            "held": [_held(each) for each in intercepts.held[:_SHOWN_HELD]],
+            "held": [_held(each) for each in held[:_SHOWN_HELD]],
+            "held_count": len(held),
             "body_views": bodies.revision(),
         }
 

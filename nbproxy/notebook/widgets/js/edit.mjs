@@ -39,6 +39,7 @@ export class Editor {
     const fields = isRequest
       ? [labelled("Method", this.first.method, "nbi-narrow"), labelled("URL", this.first.url)]
       : [labelled("Status", this.first.status, "nbi-narrow"), labelled("Reason", this.first.reason)];
+    this.actions = buttons.map((each, index) => button(each.label, () => this.run(each), { kind: each.kind ?? "", title: each.title ?? "", key: index ? "" : "Ctrl+Enter" }));
     this.fault = make("div", { class: "nbi-problem", role: "alert", hidden: true });
     this.element = make(
       "form",
@@ -57,7 +58,7 @@ export class Editor {
           },
         },
       },
-      make("div", { class: "nbi-edit-head" }, make("b", { text: title }), make("span", { class: "nbi-gap" }), ...buttons.map((each, index) => button(each.label, () => this.run(each), { kind: each.kind ?? "", title: each.title ?? "", key: index ? "" : "Ctrl+Enter" })), button("Cancel", onLeave, { key: "Esc" })),
+      make("div", { class: "nbi-edit-head" }, make("b", { text: title }), make("span", { class: "nbi-gap" }), ...this.actions, button("Cancel", onLeave, { key: "Esc" })),
       this.fault,
       make("div", { class: "nbi-edit-line" }, ...fields),
       make(
@@ -89,7 +90,15 @@ export class Editor {
     return { side: this.message.side, ...first, headers, body: this.body && this.body.value !== this.message.body ? this.body.value : null };
   }
 
+  /** It is too late for what this was begun for; the text stays, to be read and copied. */
+  lapse(text) {
+    this.hasLapsed = true;
+    for (const each of this.actions) each.disabled = true;
+    this.say(text);
+  }
+
   async run({ action }) {
+    if (this.hasLapsed) return;
     this.say("");
     try {
       await action(this.edited);

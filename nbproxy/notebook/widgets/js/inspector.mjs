@@ -42,7 +42,7 @@ class View {
       onClose: () => this.closeDetail(),
       say: (text, isFault) => this.toasts.say(text, isFault),
     });
-    this.queue = new HeldQueue({ act: (name, id) => this.held(name, id), show: (id) => this.show(id) });
+    this.queue = new HeldQueue({ act: (name, id) => this.held(name, id), show: (id) => this.show(id), leave: () => this.grid.element.focus() });
     this.spark = new Sparkline(desk.mirror);
     this.light = make("span", { class: "nbi-light", "aria-hidden": "true" });
     this.where = make("span", { class: "nbi-where" });
@@ -121,11 +121,17 @@ class View {
       this.refreshDetail();
     }
     if (due.has("state")) {
-      this.queue.update(desk.state.held ?? [], this.grid.selected);
+      this.drawQueue();
+      this.checkEdited();
       const { body_views: views } = desk.state; // changes when scripts' views come and go
       if (views !== this.bodyViews && this.bodyViews !== undefined) this.detail.refresh();
       this.bodyViews = views;
     }
+  }
+
+  drawQueue() {
+    const { held = [], held_count: count } = this.desk.state;
+    this.queue.update(held, this.grid.selected, held.length ? count : 0);
   }
 
   drawState() {
@@ -188,7 +194,7 @@ class View {
     if (cursor >= 0 && ids.includes(cursor)) {
       if (from !== "all" || this.detail.isOpen) this.openDetail(cursor, ids.length);
     } else if (!ids.length) this.closeDetail(false);
-    this.queue.update(this.desk.state.held ?? [], this.grid.selected);
+    this.drawQueue();
   }
 
   selectedElsewhere(ids, from = "outside") {
@@ -452,7 +458,14 @@ class View {
           label: name === "answer" ? "Answer" : "Resume with this",
           kind: "nbi-main",
           action: async (edited) => {
-            await this.call(name === "answer" ? "answer" : "edit", { flow: id, edited });
+            const { edits } = this;
+            this.edits = null; // that it goes on now is what is wanted
+            try {
+              await this.call(name === "answer" ? "answer" : "edit", { flow: id, edited });
+            } catch (error) {
+              this.edits = edits;
+              throw error;
+            }
             this.detail.leaveEditor();
             this.detail.fetch();
           },
@@ -460,6 +473,17 @@ class View {
       ],
       { title: name === "answer" ? "Answer with" : `Edit the held ${side}` },
     );
+    this.edits = { editor: this.detail.editor, id, side: flow?.side };
+    this.checkEdited();
+  }
+
+  /** What is being edited may go on meanwhile: its time is up, its client has gone, somebody resumes it. */
+  checkEdited() {
+    const { edits, desk } = this;
+    if (!edits || edits.editor !== this.detail.editor) return;
+    if ((desk.state.held ?? []).some(({ id, side }) => id === edits.id && side === edits.side)) return;
+    this.edits = null;
+    edits.editor.lapse("It is not held any more: it went on, or was ended, without what is written here.");
   }
 
   // -- layout

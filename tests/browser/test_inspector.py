@@ -176,7 +176,7 @@ def test_an_image_is_shown(desk):
     desk.row("/image.png").click()
     image = desk.tab("Response").locator("img")
     expect(image).to_be_visible()
-    assert image.evaluate("image => image.naturalWidth") == 64
+    expect(image).to_have_js_property("naturalWidth", 64)  # it may be there before it is decoded
 
 
 def test_secrets_are_shown_when_somebody_asks(desk):
@@ -284,6 +284,45 @@ def test_marking_and_commenting(desk):
     expect(desk.root.locator(".nbi-headline")).to_contain_text("look here")
     desk.button("Mark").click()
     expect(desk.row("/style.css")).not_to_contain_text("★")
+
+
+def test_the_menu_of_a_row(desk, picture):
+    """By the right button, in place of JupyterLab's; it is for all that are selected."""
+    menu = desk.root.get_by_role("menu", name="Flow")
+    desk.row("/style.css").click(button="right")
+    expect(menu).to_be_visible()
+    assert desk.page.locator(".lm-Menu").count() == 0
+    expect(desk.root.locator(".nbi-detail")).to_be_hidden()  # nothing jumps under the pointer
+    picture(desk.root)
+    box, frame = menu.bounding_box(), desk.root.bounding_box()
+    assert box["y"] + box["height"] <= frame["y"] + frame["height"]
+    desk.page.keyboard.press("Escape")
+    expect(menu).to_have_count(0)
+    desk.notebook.run_until(3, "['/style.css'] ''\n")
+
+    desk.row("/missing").click(modifiers=["ControlOrMeta"])
+    desk.row("/missing").click(button="right")
+    menu.get_by_role("menuitem", name="Mark 2 flows").click()
+    for path in ("/style.css", "/missing"):
+        expect(desk.row(path)).to_contain_text("★")
+    desk.grid.focus()
+    desk.page.keyboard.press("ContextMenu")
+    desk.page.keyboard.press("End")
+    desk.page.keyboard.press("ArrowUp")
+    expect(menu.get_by_role("menuitem", name="Save 2 flows…")).to_be_focused()
+    menu.get_by_role("menuitem", name="Unmark 2 flows").press("Enter")
+    expect(desk.row("/style.css")).not_to_contain_text("★")
+    expect(desk.grid).to_be_focused()
+
+    desk.row("/error").click(button="right")  # which is not among the selected ones
+    menu.get_by_role("menuitem", name="Copy URL").click()
+    desk.page.wait_for_function(
+        "async () => (await navigator.clipboard.readText()).endsWith('/error')"
+    )
+    desk.row("page=2").click(button="right")
+    menu.get_by_role("menuitem", name="Edit and replay…").click()
+    expect(desk.root.get_by_role("form", name="Edit and replay")).to_be_visible()
+    desk.page.keyboard.press("Escape")
 
 
 def test_saving(desk, lab):

@@ -29,14 +29,15 @@ function remembered() {
 }
 
 export class Grid {
-  /** `onSelect(ids, cursor, from)` when the selection changes, `onSelectAll()` when all rows are to be selected, `onFollow(isFollowing, unseen)` when scrolled, `onAbsent(slots)` where rows are in sight that have not come yet. */
-  constructor(mirror, { onSelect, onSelectAll, onFollow, onColumns, onAbsent }) {
+  /** `onSelect(ids, cursor, from)` when the selection changes, `onSelectAll()` when all rows are to be selected, `onFollow(isFollowing, unseen)` when scrolled, `onAbsent(slots)` where rows are in sight that have not come yet, `onMenu(id, point)` where a menu is asked for. */
+  constructor(mirror, { onSelect, onSelectAll, onFollow, onColumns, onAbsent, onMenu }) {
     this.mirror = mirror;
     this.onSelect = onSelect;
     this.onSelectAll = onSelectAll;
     this.onFollow = onFollow;
     this.onColumns = onColumns;
     this.onAbsent = onAbsent;
+    this.onMenu = onMenu;
     this.missed = { slots: "", at: 0, timer: 0 }; // what was asked for last
     this.sort = null;
     this.view = null; // slots in order, null for all
@@ -72,6 +73,7 @@ export class Grid {
     this.element.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.element.addEventListener("keydown", (event) => this.key(event));
     this.body.addEventListener("mousedown", (event) => this.press(event));
+    this.element.addEventListener("contextmenu", (event) => this.menu(event));
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.element);
     this.layOut();
@@ -485,7 +487,7 @@ export class Grid {
 
   // -- selecting
 
-  /** Select these flows; `from` is where it was said: by this "table", "outside" of it, or "all" rows are meant, and nothing moves. */
+  /** Select these flows; `from` is where it was said: by this "table" or for its "menu", "outside" of it, or "all" rows are meant, and nothing moves. */
   setSelected(ids, from = "outside") {
     this.selected = new Set(ids);
     this.stamp += 1;
@@ -511,6 +513,25 @@ export class Grid {
     this.follow = false;
     this.setSelected(ids, "table");
     this.onFollow?.(this.follow, this.unseen);
+  }
+
+  /** The menu of the row under the pointer or, by a key, of the one that has the focus. */
+  menu(event) {
+    const isPointed = event.button === 2 || event.target !== this.element;
+    const shown = this.rows.filter((each) => each.index >= 0 && each.id >= 0);
+    const row = shown.find((each) => (isPointed ? each.element.contains(event.target) : each.id === this.cursor));
+    if (!row || (isPointed && event.shiftKey)) return; // the page's own, or the browser's
+    event.preventDefault();
+    event.stopPropagation();
+    const { id, element } = row;
+    if (!this.selected.has(id)) {
+      this.cursor = this.anchor = id;
+      this.follow = false;
+      this.setSelected([id], "menu");
+    }
+    const { left, bottom } = element.getBoundingClientRect();
+    this.element.focus({ preventScroll: true });
+    this.onMenu?.(id, isPointed ? { x: event.clientX, y: event.clientY } : { x: left + 40, y: bottom });
   }
 
   range(row, { shiftKey, ctrlKey, metaKey }) {

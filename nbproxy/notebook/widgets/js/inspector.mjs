@@ -8,7 +8,8 @@ import { button, countText, make, sizeText } from "./dom.mjs";
 import { FilterBox } from "./filterbox.mjs";
 import { Grid } from "./grid.mjs";
 import { HeldQueue } from "./held.mjs";
-import { Toasts, ask, menuButton } from "./menu.mjs";
+import { Toasts, ask, menuButton, openMenu } from "./menu.mjs";
+import { rowItems } from "./rowmenu.mjs";
 import { Sparkline } from "./sparkline.mjs";
 
 const LAYOUT = "nbproxy.inspector.layout";
@@ -19,6 +20,7 @@ class View {
     this.desk = desk;
     this.root = root;
     this.due = new Set();
+    this.expected = null; // the id of a flow that is to be shown once its row is here
     this.build();
     this.desk.add(this);
     for (const what of ["phase", "state", "filter", "rows"]) this.changed(what);
@@ -36,6 +38,7 @@ class View {
       onSelectAll: () => this.selectAll(),
       onFollow: (isFollowing, unseen) => this.following(isFollowing, unseen),
       onAbsent: (slots) => desk.link.call("want", { slots }).catch(() => {}),
+      onMenu: (id, point) => this.openRowMenu(id, point),
     });
     this.detail = new DetailPane(desk.link, {
       run: (name, args) => this.run(name, args),
@@ -119,6 +122,7 @@ class View {
       this.spark.update();
       this.drawCounts();
       this.refreshDetail();
+      if (this.expected !== null && desk.mirror.find(this.expected) >= 0) this.show(this.expected);
     }
     if (due.has("state")) {
       this.drawQueue();
@@ -189,16 +193,30 @@ class View {
   // -- selection and details
 
   selected(ids, cursor, from) {
-    if (from === "table") this.desk.select(ids, this);
+    this.expected = null;
+    if (from === "table" || from === "menu") this.desk.select(ids, this);
     this.drawCounts();
     if (cursor >= 0 && ids.includes(cursor)) {
-      if (from !== "all" || this.detail.isOpen) this.openDetail(cursor, ids.length);
+      if ((from !== "all" && from !== "menu") || this.detail.isOpen) this.openDetail(cursor, ids.length);
     } else if (!ids.length) this.closeDetail(false);
     this.drawQueue();
   }
 
   selectedElsewhere(ids, from = "outside") {
     this.grid.setSelected(ids, from);
+  }
+
+  /** The menu of a row: it is for all that are selected where one flow makes no difference. */
+  openRowMenu(id, point) {
+    const { ids } = this;
+    const items = rowItems({
+      run: (name, args = {}) => this.attempt(() => this[`do_${name}`](id, ids, args)),
+      act: (name) => this.held(name, id),
+      count: ids.length,
+      isHeld: (this.desk.state.held ?? []).some((each) => each.id === id),
+      isMarked: this.desk.mirror.isMarked(id),
+    });
+    openMenu(this.root, () => items, { ...point, name: `Flow ${id}` });
   }
 
   selectAll() {
@@ -325,14 +343,10 @@ class View {
     if (done < wanted) this.toasts.say(`Only ${countText(done)} of ${countText(wanted, "flow")}: more are not taken at a time.`, true);
   }
 
-  /** Show a flow as soon as its row is here. */
+  /** Show a flow as soon as its row is here, unless another one is selected meanwhile. */
   later(id) {
-    const deadline = performance.now() + 3000;
-    const look = () => {
-      if (this.desk.mirror.find(id) >= 0) this.show(id);
-      else if (performance.now() < deadline) setTimeout(look, 60);
-    };
-    look();
+    this.expected = id;
+    this.changed("rows");
   }
 
   async do_edit(id) {
@@ -385,12 +399,12 @@ class View {
 
   async do_mark(id, ids) {
     const flows = ids.length ? ids : [id];
-    const isMarked = Boolean(this.detail.flow?.mark);
-    this.sayIfFewer(await this.call("mark", { flows, mark: isMarked ? "" : ":default:" }), flows.length);
+    this.sayIfFewer(await this.call("mark", { flows, mark: this.desk.mirror.isMarked(id) ? "" : ":default:" }), flows.length);
   }
 
   async do_comment(id, ids) {
-    const value = await ask(this.root, { title: "Comment", fields: [{ name: "text", label: "Comment", value: this.detail.flow?.comment ?? "" }] });
+    const { comment } = this.detail.flow?.id === id ? this.detail.flow : await this.call("detail", { flow: id });
+    const value = await ask(this.root, { title: "Comment", fields: [{ name: "text", label: "Comment", value: comment }] });
     if (!value) return;
     const flows = ids.length ? ids : [id];
     this.sayIfFewer(await this.call("comment", { flows, text: value.text }), flows.length);

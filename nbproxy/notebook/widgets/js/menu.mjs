@@ -2,10 +2,97 @@
 
 import { make, uniqueId } from "./dom.mjs";
 
-/** A button that opens a menu. `items()` gives `{label, action, checked, hint}` or "-" for a line. */
+/** The list of a menu. `items()` gives `{label, action, checked, hint, disabled, stays}` or "-" for a line. */
+class Menu {
+  /** `inside` is what may be pressed while it is open; `place()` says where it stands; `onClose(refocus)` when it goes. */
+  constructor(items, { name, id = null, inside, place, onClose }) {
+    this.items = items;
+    this.inside = inside;
+    this.place = place;
+    this.onClose = onClose;
+    this.list = make("div", { class: "nbi-menu", role: "menu", id, hidden: true, "aria-label": name });
+    this.list.addEventListener("keydown", (event) => this.key(event));
+    this.outside = (event) => {
+      if (!this.inside().contains(event.target)) this.close(false);
+    };
+  }
+
+  get isOpen() {
+    return !this.list.hidden;
+  }
+
+  open() {
+    this.fill();
+    this.list.hidden = false;
+    this.place(this.list);
+    document.addEventListener("pointerdown", this.outside, true);
+    this.buttons[0]?.focus();
+  }
+
+  close(refocus = true) {
+    if (!this.isOpen) return;
+    this.list.hidden = true;
+    document.removeEventListener("pointerdown", this.outside, true);
+    this.onClose(refocus);
+  }
+
+  get buttons() {
+    return [...this.list.querySelectorAll("button:not(:disabled)")];
+  }
+
+  fill() {
+    this.list.replaceChildren(
+      ...this.items().map((item) => {
+        if (item === "-") return make("div", { class: "nbi-menu-line", role: "separator" });
+        return make(
+          "button",
+          {
+            class: "nbi-menu-item",
+            role: item.checked === undefined ? "menuitem" : "menuitemcheckbox",
+            "aria-checked": item.checked === undefined ? null : String(item.checked),
+            "aria-keyshortcuts": item.hint ?? null,
+            disabled: item.disabled,
+            tabindex: "-1",
+            on: { click: () => this.choose(item) },
+          },
+          make("span", { text: item.label }),
+          item.hint ? make("kbd", { text: item.hint, "aria-hidden": "true" }) : null,
+        );
+      }),
+    );
+  }
+
+  choose(item) {
+    if (!item.stays) {
+      this.close();
+      item.action();
+      return;
+    }
+    item.action();
+    const index = [...this.list.children].indexOf(document.activeElement);
+    this.fill();
+    this.list.children[index]?.focus();
+  }
+
+  key(event) {
+    event.stopPropagation();
+    if (event.key === "Escape" || event.key === "Tab") {
+      if (event.key === "Escape") event.preventDefault();
+      this.close();
+      return;
+    }
+    const { buttons } = this;
+    const here = buttons.indexOf(document.activeElement);
+    const place = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: -1 }[event.key];
+    if (place === undefined) return;
+    event.preventDefault();
+    buttons[(place + buttons.length) % buttons.length]?.focus();
+  }
+}
+
+/** A button that opens a menu; `items` as for `Menu`. */
 export function menuButton(label, items, { title = "", name = "", css = "" } = {}) {
   const id = uniqueId("menu");
-  const list = make("div", { class: "nbi-menu", role: "menu", id, hidden: true, "aria-label": name || title || label });
   const opener = make("button", {
     class: `nbi-button ${css}`.trim(),
     text: label,
@@ -15,89 +102,63 @@ export function menuButton(label, items, { title = "", name = "", css = "" } = {
     "aria-expanded": "false",
     "aria-controls": id,
   });
-  const root = make("span", { class: "nbi-menu-root" }, opener, list);
-  const isOpen = () => !list.hidden;
-  const outside = (event) => {
-    if (!root.contains(event.target)) close(false);
-  };
-  function close(refocus = true) {
-    if (!isOpen()) return;
-    list.hidden = true;
-    opener.setAttribute("aria-expanded", "false");
-    document.removeEventListener("pointerdown", outside, true);
-    if (refocus) opener.focus();
-  }
-  function fill() {
-    list.replaceChildren(
-      ...items().map((item) => {
-        if (item === "-") return make("div", { class: "nbi-menu-line", role: "separator" });
-        return make(
-          "button",
-          {
-            class: "nbi-menu-item",
-            role: item.checked === undefined ? "menuitem" : "menuitemcheckbox",
-            "aria-checked": item.checked === undefined ? null : String(item.checked),
-            disabled: item.disabled,
-            tabindex: "-1",
-            on: {
-              click: () => {
-                if (item.stays) {
-                  item.action();
-                  const index = [...list.children].indexOf(document.activeElement);
-                  fill();
-                  list.children[index]?.focus();
-                } else {
-                  close();
-                  item.action();
-                }
-              },
-            },
-          },
-          make("span", { text: item.label }),
-          item.hint ? make("kbd", { text: item.hint }) : null,
-        );
-      }),
-    );
-  }
+  const menu = new Menu(items, {
+    name: name || title || label,
+    id,
+    inside: () => root,
+    place,
+    onClose: (refocus) => {
+      opener.setAttribute("aria-expanded", "false");
+      if (refocus) opener.focus();
+    },
+  });
+  const root = make("span", { class: "nbi-menu-root" }, opener, menu.list);
   function open() {
-    fill();
-    list.hidden = false;
     opener.setAttribute("aria-expanded", "true");
-    place();
-    document.addEventListener("pointerdown", outside, true);
-    list.querySelector("button:not(:disabled)")?.focus();
+    menu.open();
   }
   /** To the left or right, above or below: where there is room inside the inspector. */
-  function place() {
+  function place(list) {
     const frame = (root.closest(".nbi") ?? document.body).getBoundingClientRect();
     const from = opener.getBoundingClientRect();
     list.classList.toggle("nbi-to-left", from.left + list.offsetWidth > frame.right - 4);
     list.classList.toggle("nbi-upwards", from.bottom + list.offsetHeight > frame.bottom - 4 && from.top - list.offsetHeight > frame.top);
   }
-  opener.addEventListener("click", () => (isOpen() ? close() : open()));
+  opener.addEventListener("click", () => (menu.isOpen ? menu.close() : open()));
   opener.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown" && !isOpen()) {
+    if (event.key === "ArrowDown" && !menu.isOpen) {
       event.preventDefault();
       event.stopPropagation();
       open();
     }
   });
-  list.addEventListener("keydown", (event) => {
-    event.stopPropagation();
-    if (event.key === "Escape" || event.key === "Tab") {
-      if (event.key === "Escape") event.preventDefault();
-      close();
-      return;
-    }
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const buttons = [...list.querySelectorAll("button:not(:disabled)")];
-    const here = buttons.indexOf(document.activeElement);
-    buttons[(here + step + buttons.length) % buttons.length]?.focus();
-  });
   root.opener = opener;
   return root;
+}
+
+/** A menu inside `host` at a point of the page, as by the right button; what had the focus has it again. */
+export function openMenu(host, items, { x, y, name }) {
+  const before = document.activeElement;
+  const menu = new Menu(items, {
+    name,
+    inside: () => menu.list,
+    place: (list) => {
+      const frame = host.getBoundingClientRect();
+      list.style.left = `${Math.max(2, Math.min(x - frame.left, host.clientWidth - list.offsetWidth - 2))}px`;
+      list.style.top = `${Math.max(2, Math.min(y - frame.top, host.clientHeight - list.offsetHeight - 2))}px`;
+    },
+    onClose: (refocus) => {
+      menu.list.remove();
+      if (refocus && before instanceof HTMLElement && before.isConnected) before.focus();
+    },
+  });
+  menu.list.classList.add("nbi-menu-free");
+  menu.list.addEventListener("contextmenu", (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  host.append(menu.list);
+  menu.open();
 }
 
 /** Short messages in a corner; they go by themselves and are read aloud. */

@@ -71,6 +71,12 @@ export class Mirror {
     return this.state[slot] === HERE;
   }
 
+  /** Whether a flow is marked, as far as is known here. */
+  isMarked(id) {
+    const slot = this.find(id);
+    return slot >= 0 && this.text("mark", slot) !== "";
+  }
+
   /** Take in a batch from the kernel. */
   apply(batch, buffers) {
     if (batch.epoch !== this.epoch) this.reset(batch.epoch);

@@ -28,7 +28,7 @@ class Rest(NamedTuple):
     """How long a worker rests before its next step.
 
     Attributes:
-        seconds: So long; None for ever.
+        seconds: So long; None until there is a job, or `start` is called.
         lightly: Whether `wake` ends it. If not, changes wait until it is over, and cost nothing.
     """
 
@@ -39,7 +39,8 @@ class Rest(NamedTuple):
 class Worker:
     """Runs jobs, and a step over and over as often as it wishes.
 
-    The thread begins with the first thing to do.
+    The thread begins with the first thing to do, and ends where a step leaves open when the next is
+    due: of a cell that is run again and again IPython keeps all inspectors, but not their threads.
 
     Args:
         name: Of the thread.
@@ -54,7 +55,7 @@ class Worker:
         self._stirred = False  # something changed since the last step
         self._light = False  # resting so that a change ends it
         self._closed = False
-        self._lock = threading.Lock()  # guards _thread
+        self._lock = threading.Lock()  # guards _thread, and that it does not end with work to do
         self._thread: threading.Thread | None = None
 
     def post(self, job: Callable[[], object]) -> None:
@@ -75,8 +76,8 @@ class Worker:
 
     def start(self) -> None:
         """Begin; harmless if it has begun."""
+        self.wake()  # first: a thread that is about to end sees it
         self._begin()
-        self.wake()
 
     def close(self) -> None:
         """End the thread; idempotent, from any thread."""
@@ -87,15 +88,24 @@ class Worker:
             thread.join(CLOSE_S)
 
     def _begin(self) -> None:
-        if self._thread is None:
-            with self._lock:
-                if self._thread is None and not self._closed:
-                    self._thread = daemon(self._serve, self._name)
-                    self._thread.start()
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._thread = daemon(self._serve, self._name)
+                self._thread.start()
+
+    def _ends(self) -> bool:
+        """End, if there is nothing to do; what comes from now on begins another thread."""
+        with self._lock:
+            if self._stirred or not self._jobs.empty():
+                return False
+            self._thread = None
+            return True
 
     def _serve(self) -> None:
         rest = Rest(0.0)
         while not self._closed:
+            if rest.seconds is None and self._ends():
+                return
             self._light = rest.lightly
             self._woken.wait(0.0 if self._light and self._stirred else rest.seconds)
             self._light = False

@@ -38,6 +38,34 @@ def test_there_is_no_thread_before_there_is_something_to_do(begin):
     assert not any(t.name == "worker-under-test" for t in threading.enumerate())
 
 
+def test_there_is_no_thread_while_nothing_is_to_be_done(begin):
+    steps = []
+
+    def step():
+        steps.append(threading.current_thread())
+        return Rest()
+
+    worker, seen = begin(step), []
+    for count in range(1, 4):
+        worker.start()
+        wait_until(lambda count=count: len(steps) == 2 * count - 1)
+        wait_until(lambda: not steps[-1].is_alive())
+        worker.post(lambda count=count: seen.append(count))
+        wait_until(lambda count=count: len(steps) == 2 * count)
+        wait_until(lambda: not steps[-1].is_alive())
+    assert seen == [1, 2, 3]
+
+
+def test_no_job_is_lost_at_the_end_of_a_thread(begin):
+    worker, done = begin(), []
+    for number in range(2000):
+        worker.post(lambda number=number: done.append(number))
+        if number % 7 == 0:
+            wait_until(lambda number=number: len(done) == number + 1)
+    wait_until(lambda: len(done) == 2000)
+    assert done == list(range(2000))
+
+
 def test_steps_follow_jobs_and_their_own_wish(begin):
     steps = []
 

@@ -58,6 +58,7 @@ def replay_server(
     filter: str | None,  # noqa: A002 - the public name
 ) -> ReplayServer:
     """The rule for the arguments of `Controls.replay_server`, which describes them."""
+    __tracebackhide__ = True
     recordings = Recordings(Sameness.of(ignore, headers), in_turn=in_turn)
     fetch: Callable[[int], HTTPFlow] | None = None
     if isinstance(flows, (str, os.PathLike)):
@@ -148,6 +149,7 @@ class Cassette(Rule):
         headers: str | Iterable[str],
         filter: str | None,  # noqa: A002 - the public name
     ) -> None:
+        __tracebackhide__ = True
         super().__init__(filter)
         if mode not in MODES:
             raise ValueError(f"mode = {mode!r}: it takes {', '.join(map(repr, MODES))}")
@@ -222,6 +224,7 @@ class Cassette(Rule):
     # -- the block
 
     def _begin(self) -> None:
+        __tracebackhide__ = True
         there = self.path.exists()
         if self.mode == "none" and not there:
             raise FileNotFoundError(f"there is no cassette {str(self.path)!r} to answer from")

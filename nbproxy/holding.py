@@ -397,6 +397,7 @@ class _Holder(Rule):
         on: str | Iterable[str],
         timeout_s: float | None,
     ) -> None:
+        __tracebackhide__ = True
         super().__init__(filter)
         check_seconds(timeout_s)
         if timeout_s is not None and not 0 < timeout_s < float("inf"):
@@ -480,6 +481,7 @@ class Next(_Holder):
         on: str | Iterable[str],
         hold_s: float | None,
     ) -> None:
+        __tracebackhide__ = True
         super().__init__(intercepts, filter, on, hold_s)
         self._found: concurrent.futures.Future[HTTPFlow] = concurrent.futures.Future()
         self.awaited = False
@@ -515,8 +517,7 @@ class Next(_Holder):
     ) -> Coroutine[Any, Any, HTTPFlow]:
         """Register the handlers; what `await nbproxy.next(...)` awaits."""
         __tracebackhide__ = True
-        if timeout_s is not None:
-            self._forgotten_at = time.monotonic() + timeout_s
+        self._forgotten_at = time.monotonic() + (float("inf") if timeout_s is None else timeout_s)
         waiting = self._wait(timeout_s)
         # never awaited, it has no `finally` to run
         weakref.finalize(waiting, self.off).atexit = False

@@ -45,6 +45,7 @@ class Block(PartedRule[_Blocked]):
             ValueError: There is no such status, or it is a pattern gone wrong.
             TypeError: These are neither a filter nor a status.
         """
+        __tracebackhide__ = True
         check_type("block", filter, "a filter, as a str", (str, type(None)))
         if (
             status is None

@@ -88,6 +88,7 @@ class MapRemote(PartedRule[_Remote]):
         Raises:
             ValueError: They make no sense.
         """
+        __tracebackhide__ = True
         if to is None:
             if not isinstance(url, str) or filter is not None:
                 raise ValueError("map_remote takes a pattern alone, or a URL and to=")
@@ -180,6 +181,7 @@ class MapLocal(PartedRule[_Local]):
             ValueError: They make no sense.
             FileNotFoundError: There is no such file or folder.
         """
+        __tracebackhide__ = True
         if path is None:
             if not isinstance(url, str) or filter is not None:
                 raise ValueError("map_local takes a pattern alone, or a URL and path=")

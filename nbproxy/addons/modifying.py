@@ -68,6 +68,7 @@ class _Modification(PartedRule[P]):
         parts: Sequence[P],
         on: str | Iterable[str],
     ) -> None:
+        __tracebackhide__ = True
         condition = f"{filter}: " if filter else ""
         super().__init__(filter, parts, condition + ", ".join(map(str, parts)))
         self._on = chosen_messages(on)
@@ -136,6 +137,7 @@ class ModifyHeaders(_Modification[_Change]):
         Raises:
             ValueError: They make no sense.
         """
+        __tracebackhide__ = True
         _check_fields("set", set)
         _check_fields("add", add)
         names = (remove,) if isinstance(remove, str) else tuple(remove)
@@ -271,6 +273,7 @@ class ModifyBody(_Modification[_Substitution]):
         Raises:
             ValueError: They make no sense.
         """
+        __tracebackhide__ = True
         if pattern is None and replacement is None and filter is not None:
             return cls.of_specs((filter,), on)
         if pattern is None or replacement is None:

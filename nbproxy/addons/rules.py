@@ -53,6 +53,7 @@ class Rule:
     """Whether it runs before all other handlers; only for those that do not last."""
 
     def __init__(self, filter: str | None = None) -> None:  # noqa: A002 - the public name
+        __tracebackhide__ = True
         if filter is not None:
             parse(filter)  # a mistake in it shows before anything is registered
         self.filter = filter
@@ -224,6 +225,7 @@ class PartedRule(Rule, Generic[P]):
         parts: Sequence[P],
         label: str,
     ) -> None:
+        __tracebackhide__ = True
         super().__init__(filter)
         self._parts = parts
         self._label = label

@@ -48,6 +48,7 @@ class ReplayServer(Rule):
         strict: bool,
         filter: str | None = None,  # noqa: A002 - the public name
     ) -> None:
+        __tracebackhide__ = True
         super().__init__(filter)
         self.recordings = recordings
         self.strict = strict

@@ -41,6 +41,7 @@ class Throttle(Rule):
         status: int | None = None,
         seed: int | None = None,
     ) -> None:
+        __tracebackhide__ = True
         super().__init__(filter)
         if latency is None and bandwidth is None and fail is None and status is None:
             raise ValueError("throttle takes latency=, bandwidth=, fail= or status=")

@@ -214,6 +214,7 @@ class Flows(Analysis, Errands, Sequence["HTTPFlow"]):
         Raises:
             FilterError: The expression does not parse; the message points at the position.
         """
+        __tracebackhide__ = True
         wanted = _warned(expression)
         own = self._matching
         both = wanted if own is None else _both(own.predicate, wanted)
@@ -405,6 +406,7 @@ class _Matching:
 
 
 def _predicate(given: str | Predicate) -> Predicate:
+    __tracebackhide__ = True
     if isinstance(given, str):
         return parse(given)
     if callable(given):
@@ -414,6 +416,7 @@ def _predicate(given: str | Predicate) -> Predicate:
 
 def _warned(given: str | Predicate) -> Predicate:
     """The same for what a user has just written: he is told what he should know of it."""
+    __tracebackhide__ = True
     wanted = _predicate(given)
     if isinstance(given, str) and isinstance(wanted, Filter):
         for text in wanted.warnings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,33 @@ def origin(make_origin):
     return make_origin(
         answering(lambda m: response(m.target + b" " + b", ".join(m.all(b"user-agent"))))
     )
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [
+        lambda proxy: proxy.intercept("~zz"),
+        lambda proxy: proxy.next("~zz"),
+        lambda proxy: proxy.next_sync("~zz"),
+        lambda proxy: proxy.block("~zz"),
+        lambda proxy: proxy.map_local("https://x.test/", "nowhere"),
+        lambda proxy: proxy.map_remote("https://x.test/", "https://y.test/", filter="~zz"),
+        lambda proxy: proxy.modify_headers("~zz", set={"a": "b"}),
+        lambda proxy: proxy.modify_body("~s", "((", "b"),
+        lambda proxy: proxy.throttle("~zz", latency=1),
+        lambda proxy: proxy.replay_server("nowhere.har"),
+        lambda proxy: proxy.cassette("nowhere.har", filter="~zz"),
+        lambda proxy: proxy.cassette("nowhere.txt").__enter__(),
+        lambda proxy: proxy.flows.filter("~zz"),
+    ],
+)
+def test_a_slip_shows_the_users_line(proxy, slip):
+    """IPython shows the frames that are not hidden, and the last one."""
+    with pytest.raises((ValueError, OSError)) as caught:
+        slip(proxy)
+    _, _, *inner = (frame for frame, _ in traceback.walk_tb(caught.value.__traceback__))
+    shown = [f.f_code.co_qualname for f in inner[:-1] if "__tracebackhide__" not in f.f_locals]
+    assert shown == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,6 +7,8 @@ what they said to the proxy.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import html
 import os
 import re
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 5  # ids that are named
 _LOOKED_AT: Final = 50  # flows, the last ones, for one that came without a capture
+_SETTLE_S: Final = 0.05
+_PATIENCE_S: Final = 1.0
 _WEB_SOCKET: Final = {"ws": "http", "wss": "https"}
 # What `certs.explain.explain_client` says of clients that do not like our certificate.
 _DISTRUST: Final = re.compile("does not trust the CA|closed the connection")
@@ -162,6 +166,7 @@ def why(url: str, *, proxy: Proxy | None = None) -> Why:
         target = _Target.of(url)
     except ValueError as error:
         raise error.with_traceback(None) from None
+    _settle(used)
     asked = _Asked(used, target)
     checks = [*_listening(used), *asked.recorded()]
     if not asked.same:
@@ -172,6 +177,19 @@ def why(url: str, *, proxy: Proxy | None = None) -> Why:
             checks.append(_OTHERS)
     shown = visible(default_masker().mask_url(url.strip()), 300)
     return Why(shown, checks, used.flows.of(asked.same))
+
+
+def _settle(proxy: Proxy) -> None:
+    """Let the proxy take in what has come: a client fails before the proxy has heard that it did.
+
+    So it is in a cell that asks right after the failure, the most natural thing to do. What the
+    client has sent is there, and some turns of the proxy's loop record it.
+    """
+    runner = proxy.runner
+    if runner is None or runner.owns_current_thread():
+        return
+    with contextlib.suppress(TimeoutError, RuntimeError):  # it is busy, or was stopped just now
+        runner.submit(asyncio.sleep(_SETTLE_S)).result(_PATIENCE_S)
 
 
 def _check_type(url: object) -> None:

@@ -1,6 +1,9 @@
 """`nbproxy.why`: each reason for a missing flow is found and said."""
 
 import re
+import socket
+import ssl
+import threading
 import time
 
 import httpx
@@ -147,6 +150,43 @@ def test_a_client_refused_our_certificate(proxy, site):
     requests.get(f"{url}?now", proxies=proxy.proxies, verify=proxy.ca_file, timeout=20)
     (fact,) = [c for c in why(proxy, f"{url}x").checks if "did not get through" in c.text]
     assert fact.ok is None  # it has been got right since
+
+
+def refusal(sock, host):
+    """What a client sends that does not trust the certificate it is shown."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=host)
+    while True:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            sock.sendall(outgoing.read())
+            incoming.write(sock.recv(65536))
+        except ssl.SSLCertVerificationError:
+            return outgoing.read()
+
+
+def test_a_client_that_has_refused_it_this_moment(proxy, site, monkeypatch):
+    """As in the cell in which it failed: the proxy does not know of it yet."""
+    url = f"{site.https_url}/"
+    host, port = url.removeprefix("https://").strip("/").split(":")
+    with socket.create_connection(("127.0.0.1", proxy.port), 20) as sock:
+        sock.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+        assert sock.recv(65536).startswith(b"HTTP/1.1 200")
+        alert = refusal(sock, host)
+        busy, submit = threading.Event(), proxy.runner.submit
+
+        def wait_for_it(coro):
+            busy.set()
+            return submit(coro)
+
+        proxy.runner.call(busy.wait, 60)
+        monkeypatch.setattr(proxy.runner, "submit", wait_for_it)
+        try:
+            sock.sendall(alert)
+            assert problem(why(proxy, url), "does not trust the CA")
+        finally:
+            busy.set()
 
 
 def test_the_server_is_not_there(proxy):

@@ -109,3 +109,5 @@ def test_a_million_rows_can_be_reached(new_page):
     expect(page.locator(".nbi-row[aria-selected=true]")).to_contain_text("0")
     page.keyboard.press("End")
     expect(page.locator(".nbi-row[aria-selected=true]")).to_contain_text("999999")
+    page.keyboard.press("Shift+Home")
+    expect(page.locator(".nbi-counts")).to_contain_text("1,000,000 selected")

@@ -538,9 +538,7 @@ export class Grid {
     const from = shiftKey && this.anchor >= 0 ? this.indexOf(this.anchor) : -1;
     if (from >= 0) {
       const [low, high] = from < row.index ? [from, row.index] : [row.index, from];
-      const ids = [];
-      for (let index = low; index <= Math.min(high, low + 9999); index += 1) ids.push(this.idAt(index));
-      return ids;
+      return this.idsOf(low, high);
     }
     this.anchor = row.id;
     if (!ctrlKey && !metaKey) return [row.id];
@@ -551,8 +549,13 @@ export class Grid {
 
   /** The ids of all rows that are shown and have come, in order. */
   get shown() {
+    return this.idsOf(0, this.count - 1);
+  }
+
+  /** Those from one place to another, both included. */
+  idsOf(low, high) {
     const ids = [];
-    for (let index = 0; index < this.count; index += 1) if (this.mirror.isHere(this.slotAt(index))) ids.push(this.idAt(index));
+    for (let index = low; index <= high; index += 1) if (this.mirror.isHere(this.slotAt(index))) ids.push(this.idAt(index));
     return ids;
   }
 

@@ -37,6 +37,7 @@ MOST: Final = 1000
 EDITING_S: Final = 600.0
 
 _SHOWN_HELD: Final = 100
+_RELEASED: Final = "released"  # what `nbproxy.holding` notes in a flow whose time was up
 
 
 class Actions:
@@ -51,6 +52,8 @@ class Actions:
         self._flows = flows
         self._proxy = proxy
         self._editing = Editing()
+        self._held_before: dict[tuple[int, str], tuple[HTTPFlow, Any]] = {}
+        self._expired = [0, -1]
 
     def register(self, commands: Commands) -> None:
         """Put them into a table."""
@@ -76,7 +79,21 @@ class Actions:
             "held": [_held(each) for each in held[:_SHOWN_HELD]],
             "held_count": len(held),
             "body_views": bodies.revision(),
+            "expired": self._note_expired(held),
         }
+
+    def _note_expired(self, held: Sequence[Held]) -> list[int]:
+        """How many flows went on because their time was up, as far as seen, and the last one."""
+        before, now = self._held_before, {}
+        for each in held:
+            key = each.flow.id, each.hook
+            now[key] = before.get(key) or (each.flow, each.flow.metadata.get(_RELEASED))
+        for key in before.keys() - now.keys():
+            flow, noted = before[key]
+            if flow.metadata.get(_RELEASED) is not noted:  # not `!=`: the same may be noted twice
+                self._expired = [self._expired[0] + 1, flow.id]
+        self._held_before = now
+        return self._expired
 
     def _flow(self, number: int) -> HTTPFlow:
         """A flow by id; of the inspected ones, or one that is held by the proxy."""

@@ -498,6 +498,33 @@ def test_state_tells_where_the_proxy_listens(make, store, tmp_path):
     widget.close()
 
 
+def test_state_tells_which_flow_was_held_for_too_long(make, proxy):
+    browser = begin(make(proxy.flows))
+    assert browser.of("welcome")[0]["state"]["expired"] == [0, -1]
+
+    def expired():
+        return [each["state"]["expired"] for each in browser.of("state")][-1:]
+
+    def held():
+        return [each["state"]["held_count"] for each in browser.of("state")][-1:]
+
+    flow = new_flow("/held")
+    flow.request.scheme, flow.request.port = "http", 80
+    end(flow)
+    proxy.store.opened(flow)
+    proxy.store.closed(flow)
+    with proxy.intercept("~u /held", on="request", timeout=1000):
+        (first,) = browser.do("replay", flows=[flow.id])
+        browser.wait(lambda: held() == [1])
+        proxy.intercepts.extend(first, 0.01)
+        browser.wait(lambda: expired() == [[1, first]])
+        (second,) = browser.do("replay", flows=[flow.id])
+        browser.wait(lambda: held() == [1])
+        browser.do("resume", flows=[second])
+        browser.wait(lambda: held() == [0])
+    assert expired() == [[1, first]]
+
+
 def test_what_a_saved_notebook_keeps(make, store, monkeypatch):
     monkeypatch.setattr(inspectors, "QUIET_S", 0.01)
     monkeypatch.setattr(inspectors, "SNAPSHOT_ROWS", 3)

@@ -1,15 +1,14 @@
 // The inspector's face: toolbar, table, queue of held flows, details.
 
 import { copyText, insertCell } from "./cells.mjs";
-import { COLUMNS, USUAL } from "./columns.mjs";
 import { Desk } from "./desk.mjs";
 import { DetailPane } from "./detail.mjs";
 import { button, countText, make, sizeText } from "./dom.mjs";
 import { FilterBox } from "./filterbox.mjs";
 import { Grid } from "./grid.mjs";
 import { HeldQueue } from "./held.mjs";
+import { columnItems, rowItems } from "./items.mjs";
 import { Toasts, ask, menuButton, openMenu } from "./menu.mjs";
-import { rowItems } from "./rowmenu.mjs";
 import { Sparkline } from "./sparkline.mjs";
 
 const LAYOUT = "nbproxy.inspector.layout";
@@ -51,7 +50,7 @@ class View {
     this.where = make("span", { class: "nbi-where" });
     this.intercept = make("button", { class: "nbi-button nbi-intercept", text: "Intercept", "aria-pressed": "false", title: "Hold flows that match, to look at and change them (i)", "aria-keyshortcuts": "i", on: { click: () => this.toggleIntercept() } });
     this.dock = make("button", { class: "nbi-button nbi-icon", title: "Details below or beside the table", "aria-label": "Details below or beside the table", text: "◧", on: { click: () => this.setDock(!this.isBeside) } });
-    const menu = menuButton("Columns", () => this.columnItems(), { title: "Choose columns", name: "Columns" });
+    const menu = menuButton("Columns", () => columnItems(this.grid), { title: "Choose columns", name: "Columns" });
     this.toolbar = make(
       "div",
       { class: "nbi-toolbar", role: "toolbar", "aria-label": "Inspector" },
@@ -130,7 +129,16 @@ class View {
       const { body_views: views } = desk.state; // changes when scripts' views come and go
       if (views !== this.bodyViews && this.bodyViews !== undefined) this.detail.refresh();
       this.bodyViews = views;
+      this.sayExpired();
     }
+  }
+
+  /** Nobody may be looking at the cell that is told that the time of a flow was up. */
+  sayExpired() {
+    const [count, last] = this.desk.state.expired ?? [];
+    const more = count - (this.expired ?? count);
+    this.expired = count ?? this.expired;
+    if (more > 0) this.toasts.say(`${more === 1 ? `Flow ${last}` : countText(more, "flow")} went on unchanged: the time was up`, true);
   }
 
   drawQueue() {
@@ -501,23 +509,6 @@ class View {
   }
 
   // -- layout
-
-  columnItems() {
-    const { grid } = this;
-    const shown = new Set(grid.keys);
-    const items = COLUMNS.map(({ key, title, name }) => ({
-      label: name ? `${title} (${name})` : title,
-      checked: shown.has(key),
-      stays: true,
-      action: () => {
-        const keys = new Set(grid.keys);
-        if (!keys.delete(key)) keys.add(key);
-        if (keys.size) grid.choose([...keys]);
-      },
-    }));
-    const isUsual = grid.chosen === null || (grid.chosen.length === USUAL.length && USUAL.every((key) => shown.has(key)));
-    return [...items, "-", { label: "The usual ones", disabled: isUsual && grid.chosen === null, action: () => grid.choose(null) }];
-  }
 
   restoreLayout() {
     let layout = {};

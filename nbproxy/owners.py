@@ -135,6 +135,7 @@ def _replay_one(flow: HTTPFlow, changes: dict[str, Any], *, sync: bool) -> Any:
     """What `HTTPFlow.replay` calls."""
     from nbproxy.replaying import replay_flow  # noqa: PLC0415 - seldom needed
 
+    __tracebackhide__ = True
     return replay_flow(flow, _owner_of(flow), changes, sync=sync)
 
 
@@ -142,6 +143,7 @@ def _replay_flows(flows: Flows, *args: Any, **kwargs: Any) -> Any:
     """What `Flows.replay` calls."""
     from nbproxy.replaying import replay_flows  # noqa: PLC0415 - seldom needed
 
+    __tracebackhide__ = True
     return replay_flows(flows, _by_store.get(id(flows.store)), *args, **kwargs)
 
 

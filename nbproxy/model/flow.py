@@ -287,6 +287,7 @@ class HTTPFlow(Flow):
             >>> new = await flow.replay(params={"page": 2}, headers={"cookie": None})
             ... # doctest: +SKIP
         """
+        __tracebackhide__ = True
         found: HTTPFlow = await self._replayer()(self, changes, sync=False)
         return found
 
@@ -298,6 +299,7 @@ class HTTPFlow(Flow):
             RuntimeError: No proxy is running that could send it; or this was called by a handler
                 or a coroutine on the proxy's own loop.
         """
+        __tracebackhide__ = True
         found: HTTPFlow = self._replayer()(self, changes, sync=True)
         return found
 

@@ -172,6 +172,7 @@ class Errands:
         Example:
             >>> await flows[-1:].replay(vary={"page": range(50)})  # doctest: +SKIP
         """
+        __tracebackhide__ = True
         work = self._replay(vary, changes, concurrency, together=together, sync=False)
         frame: pd.DataFrame = await work
         return frame
@@ -191,6 +192,7 @@ class Errands:
             RuntimeError: No proxy is running that could send it; or this was called by a handler
                 or a coroutine on the proxy's own loop.
         """
+        __tracebackhide__ = True
         frame: pd.DataFrame = self._replay(vary, changes, concurrency, together=together, sync=True)
         return frame
 
@@ -203,6 +205,7 @@ class Errands:
         together: bool,
         sync: bool,
     ) -> Any:
+        __tracebackhide__ = True
         if self.replayer is None:
             raise RuntimeError("nothing has said how requests are sent: import nbproxy.proxy")
         return self.replayer(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import nbproxy
-from nbproxy import Proxy, _current
+from nbproxy import HTTPFlow, Proxy, Request, _current
 from nbproxy.controls import Controls
 from nbproxy.errors import ConfigError
 from tests.support.clients import through
@@ -44,11 +44,14 @@ def origin(make_origin):
         lambda proxy: proxy.cassette("nowhere.har", filter="~zz"),
         lambda proxy: proxy.cassette("nowhere.txt").__enter__(),
         lambda proxy: proxy.flows.filter("~zz"),
+        lambda proxy: proxy.flows.replay_sync(vary=["page"]),
+        lambda proxy: proxy.flows.replay_sync(body="x"),
+        lambda proxy: HTTPFlow(Request.make("GET", "http://x.test/")).replay_sync(body="x"),
     ],
 )
 def test_a_slip_shows_the_users_line(proxy, slip):
     """IPython shows the frames that are not hidden, and the last one."""
-    with pytest.raises((ValueError, OSError)) as caught:
+    with pytest.raises((ValueError, TypeError, OSError)) as caught:
         slip(proxy)
     _, _, *inner = (frame for frame, _ in traceback.walk_tb(caught.value.__traceback__))
     shown = [f.f_code.co_qualname for f in inner[:-1] if "__tracebackhide__" not in f.f_locals]

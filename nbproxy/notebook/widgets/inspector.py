@@ -26,6 +26,7 @@ from IPython.core.getipython import get_ipython
 
 from nbproxy import _current, filters
 from nbproxy.errors import FilterError
+from nbproxy.model.flow import HTTPFlow
 from nbproxy.notebook.widgets import esm, export
 from nbproxy.notebook.widgets.actions import Actions
 from nbproxy.notebook.widgets.commands import Commands
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from nbproxy.model.flow import HTTPFlow
     from nbproxy.proxy import Proxy
 
 #: Rows that a saved notebook keeps.
@@ -205,12 +205,13 @@ class Inspector(anywidget.AnyWidget):
 
     @property
     def selected(self) -> Flows:
-        """The flows that are selected, in the order of their ids; assigning flows selects them."""
+        """The flows that are selected, in the order of their ids; assign flows, or one."""
         return self._flows.of(sorted(self.selected_ids))
 
     @selected.setter
-    def selected(self, flows: Iterable[HTTPFlow]) -> None:
-        self.selected_ids = tuple(flow.id for flow in flows)
+    def selected(self, flows: Iterable[HTTPFlow] | HTTPFlow) -> None:
+        some = (flows,) if isinstance(flows, HTTPFlow) else flows
+        self.selected_ids = tuple(flow.id for flow in some)
 
     @property
     def shown(self) -> Flows:

@@ -273,6 +273,9 @@ def test_what_is_selected(make, store):
     widget.selected = flows[1:2]
     assert browser.of("select")[-1]["ids"] == [flows[1].id]
     assert widget.selected[0] is flows[1]
+    widget.selected = flows[0]
+    assert browser.of("select")[-1]["ids"] == [flows[0].id]
+    widget.selected = [flows[1]]
     store.remove([flows[1].id])
     assert len(widget.df) == 0
 

@@ -386,6 +386,7 @@ def test_dark_and_narrow(desk, picture):
         expect(desk.root).to_have_class(re.compile("nbi-narrow"))
         width = desk.root.bounding_box()["width"]
         assert desk.root.evaluate("root => root.scrollWidth") <= width
+        expect(desk.button("Details below or beside the table")).to_be_hidden()  # only below
         picture(desk.root, "narrow")
     finally:
         desk.page.set_viewport_size({"width": 1280, "height": 900})

@@ -185,6 +185,14 @@ def test_intercepting_from_the_page(desk):
     desk.root.get_by_role("textbox", name="Filter", exact=True).fill("~zz")
     desk.root.get_by_role("dialog").get_by_role("button", name="Intercept").click()
     desk.toast("no operator")
+    desk.button("Intercept").click()
+    desk.root.get_by_role("textbox", name="Filter", exact=True).fill("~u style & ~s")
+    desk.root.get_by_role("dialog").get_by_role("button", name="Intercept").click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    desk.notebook.run(3)
+    expect(held(desk)).to_contain_text("response")  # the request was not held, as is said there
+    desk.notebook.run(4)
+    expect(held(desk)).to_have_count(0)
 
 
 @cells()

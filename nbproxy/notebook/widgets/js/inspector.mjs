@@ -49,7 +49,7 @@ class View {
     this.light = make("span", { class: "nbi-light", "aria-hidden": "true" });
     this.where = make("span", { class: "nbi-where" });
     this.intercept = make("button", { class: "nbi-button nbi-intercept", text: "Intercept", "aria-pressed": "false", title: "Hold flows that match, to look at and change them (i)", "aria-keyshortcuts": "i", on: { click: () => this.toggleIntercept() } });
-    this.dock = make("button", { class: "nbi-button nbi-icon", title: "Details below or beside the table", "aria-label": "Details below or beside the table", text: "◧", on: { click: () => this.setDock(!this.isBeside) } });
+    this.dock = make("button", { class: "nbi-button nbi-icon nbi-dock", title: "Details below or beside the table", "aria-label": "Details below or beside the table", text: "◧", on: { click: () => this.setDock(!this.isBeside) } });
     const menu = menuButton("Columns", () => columnItems(this.grid), { title: "Choose columns", name: "Columns" });
     this.toolbar = make(
       "div",
@@ -453,7 +453,7 @@ class View {
         title: "Hold flows that match",
         fields: [{ name: "source", label: "Filter", value: filter, placeholder: "~m POST & ~u login; nothing for all" }],
         confirm: "Intercept",
-        note: "Each waits for you, for a while; then it goes on unchanged.",
+        note: "Requests and responses wait for you, for a while; then they go on unchanged. With ~q only requests do, with ~s only responses.",
       });
       if (value) await this.call("intercept", { source: value.source.trim() || "~all" });
     });
@@ -545,10 +545,11 @@ class View {
 
   resized() {
     const width = this.root.clientWidth;
-    this.root.classList.toggle("nbi-beside", this.isBeside && width > 640);
+    const isBeside = this.isBeside && width > 640;
+    this.root.classList.toggle("nbi-beside", isBeside);
     this.root.classList.toggle("nbi-narrow", width <= 640);
     this.root.classList.toggle("nbi-tiny", width <= 420);
-    this.splitter.setAttribute("aria-orientation", this.isBeside ? "vertical" : "horizontal");
+    this.splitter.setAttribute("aria-orientation", isBeside ? "vertical" : "horizontal");
   }
 
   split(event) {

@@ -137,7 +137,9 @@ export class BodyView {
     try {
       part = await this.link.call("body", { flow: this.flow, side: this.side, view: this.view, offset, reveal: this.reveal });
     } catch (error) {
-      if (asked === this.asked) this.content.replaceChildren(make("div", { class: "nbi-hint nbi-failed", text: error.message }));
+      if (asked !== this.asked) return;
+      this.content.removeAttribute("aria-busy");
+      this.content.replaceChildren(make("div", { class: "nbi-hint nbi-failed", text: error.message }));
       return;
     }
     if (asked !== this.asked) return;

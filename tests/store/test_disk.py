@@ -12,7 +12,6 @@ from nbproxy.model.websocket import WebSocketData, WebSocketMessage
 from nbproxy.store import Flows, Store
 from nbproxy.store.keeping import Limits
 from tests.store.flow_factory import answer, end, new_flow
-from tests.support.proxies import alone
 
 
 @pytest.fixture
@@ -286,16 +285,11 @@ def test_looking_changes_nothing(store):
     assert store.version == before
 
 
-def writers():
-    return [thread for thread in threading.enumerate() if thread.name == "nbproxy-writer"]
-
-
 def test_the_writer_rests_and_goes_on(store):
-    alone()
     for i in range(5):
         flow = record(store, f"/{i}")
         store.session.rest()
-        assert not writers()
+        assert store.session._writer._thread is None
         assert not store._held
         del flow
     assert [flow.request.path for flow in Flows(store)] == ["/0", "/1", "/2", "/3", "/4"]

@@ -272,7 +272,8 @@ def test_a_capture_is_kept_whatever_becomes_of_the_option(record, tmp_path):
     recorder.get("/900/x")
     recorder.flush()
     recorder.ask(f"setattr(proxy.options, 'capture', {str(path)!r})")
-    recorder.ask("setattr(proxy.options, 'capture', None)")
+    with pytest.raises(AssertionError, match="as long as this proxy runs"):
+        recorder.ask("setattr(proxy.options, 'capture', None)")
     recorder.get("/900/y")
     assert recorder.close() == 0
     assert stored(path) == ["/900/x", "/900/y"]

@@ -1,6 +1,5 @@
 // The inspector's face: toolbar, table, queue of held flows, details.
 
-import { copyText, insertCell } from "./cells.mjs";
 import { Desk } from "./desk.mjs";
 import { DetailPane } from "./detail.mjs";
 import { button, countText, make, sizeText } from "./dom.mjs";
@@ -8,7 +7,8 @@ import { FilterBox } from "./filterbox.mjs";
 import { Grid } from "./grid.mjs";
 import { HeldQueue } from "./held.mjs";
 import { columnItems, rowItems } from "./items.mjs";
-import { Toasts, ask, menuButton, openMenu } from "./menu.mjs";
+import { Toasts, menuButton, openMenu } from "./menu.mjs";
+import { Orders } from "./orders.mjs";
 import { Sparkline } from "./sparkline.mjs";
 
 const LAYOUT = "nbproxy.inspector.layout";
@@ -31,6 +31,7 @@ class View {
     root.classList.add("nbi");
     root.style.height = `${desk.model.get("height")}px`;
     this.toasts = new Toasts();
+    this.orders = new Orders(this);
     this.filter = new FilterBox(desk.link, { onLeave: () => this.grid.element.focus() });
     this.grid = new Grid(desk.mirror, {
       onSelect: (ids, cursor, from) => this.selected(ids, cursor, from),
@@ -40,15 +41,15 @@ class View {
       onMenu: (id, point) => this.openRowMenu(id, point),
     });
     this.detail = new DetailPane(desk.link, {
-      run: (name, args) => this.run(name, args),
+      run: (name, args) => this.orders.run(name, args),
       onClose: () => this.closeDetail(),
       say: (text, isFault) => this.toasts.say(text, isFault),
     });
-    this.queue = new HeldQueue({ act: (name, id) => this.held(name, id), show: (id) => this.show(id), leave: () => this.grid.element.focus() });
+    this.queue = new HeldQueue({ act: (name, id) => this.orders.held(name, id), show: (id) => this.show(id), leave: () => this.grid.element.focus() });
     this.spark = new Sparkline(desk.mirror);
     this.light = make("span", { class: "nbi-light", "aria-hidden": "true" });
     this.where = make("span", { class: "nbi-where" });
-    this.intercept = make("button", { class: "nbi-button nbi-intercept", text: "Intercept", "aria-pressed": "false", title: "Hold flows that match, to look at and change them (i)", "aria-keyshortcuts": "i", on: { click: () => this.toggleIntercept() } });
+    this.intercept = make("button", { class: "nbi-button nbi-intercept", text: "Intercept", "aria-pressed": "false", title: "Hold flows that match, to look at and change them (i)", "aria-keyshortcuts": "i", on: { click: () => this.orders.toggleIntercept() } });
     this.dock = make("button", { class: "nbi-button nbi-icon nbi-dock", title: "Details below or beside the table", "aria-label": "Details below or beside the table", text: "◧", on: { click: () => this.setDock(!this.isBeside) } });
     const menu = menuButton("Columns", () => columnItems(this.grid), { title: "Choose columns", name: "Columns" });
     this.toolbar = make(
@@ -125,7 +126,7 @@ class View {
     }
     if (due.has("state")) {
       this.drawQueue();
-      this.checkEdited();
+      this.orders.checkEdited();
       const { body_views: views } = desk.state; // changes when scripts' views come and go
       if (views !== this.bodyViews && this.bodyViews !== undefined) this.detail.refresh();
       this.bodyViews = views;
@@ -218,8 +219,8 @@ class View {
   openRowMenu(id, point) {
     const { ids } = this;
     const items = rowItems({
-      run: (name, args = {}) => this.attempt(() => this[`do_${name}`](id, ids, args)),
-      act: (name) => this.held(name, id),
+      run: (name, args = {}) => this.orders.attempt(() => this.orders[`do_${name}`](id, ids, args)),
+      act: (name) => this.orders.held(name, id),
       count: ids.length,
       isHeld: (this.desk.state.held ?? []).some((each) => each.id === id),
       isMarked: this.desk.mirror.isMarked(id),
@@ -283,9 +284,9 @@ class View {
     if (target.closest("input, textarea, select, .nbi-menu")) return;
     const keys = {
       "/": () => this.filter.focus(),
-      r: () => this.run("replay"),
-      e: () => this.run("edit"),
-      i: () => this.toggleIntercept(),
+      r: () => this.orders.run("replay"),
+      e: () => this.orders.run("edit"),
+      i: () => this.orders.toggleIntercept(),
       Escape: () => this.back(),
     };
     const action = keys[event.key];
@@ -310,202 +311,15 @@ class View {
     }
   }
 
-  // -- what buttons do
-
-  get ids() {
-    const { selected } = this.grid;
-    return selected.size ? [...selected] : [];
-  }
-
-  async attempt(work) {
-    try {
-      await work();
-    } catch (error) {
-      this.toasts.say(error.message, true);
-    }
-  }
-
-  run(name, args = {}) {
-    const { ids } = this;
-    const id = this.detail.isOpen ? this.detail.id : ids[ids.length - 1];
-    if (id === undefined || id < 0) {
-      this.toasts.say("Select a flow first.");
-      return;
-    }
-    this.attempt(() => this[`do_${name}`](id, ids, args));
-  }
-
-  call(name, args) {
-    return this.desk.link.call(name, args);
-  }
-
-  async do_replay(id, ids) {
-    const flows = ids.length ? ids : [id];
-    const made = await this.call("replay", { flows });
-    this.toasts.say(flows.length > 1 ? `${countText(made.length)} sent again` : "Sent again");
-    this.sayIfFewer(made.length, flows.length);
-    if (made.length === 1) this.later(made[0]);
-  }
-
-  sayIfFewer(done, wanted) {
-    if (done < wanted) this.toasts.say(`Only ${countText(done)} of ${countText(wanted, "flow")}: more are not taken at a time.`, true);
-  }
-
   /** Show a flow as soon as its row is here, unless another one is selected meanwhile. */
   later(id) {
     this.expected = id;
     this.changed("rows");
   }
 
-  async do_edit(id) {
-    const held = (this.desk.state.held ?? []).find((each) => each.id === id);
-    if (held) {
-      await this.held("edit", id);
-      return;
-    }
-    const message = await this.call("editable", { flow: id, side: "request" });
-    if (!this.detail.isOpen) this.openDetail(id, 1);
-    this.detail.startEditor(
-      message,
-      [
-        {
-          label: "Send",
-          kind: "nbi-main",
-          action: async (edited) => {
-            const made = await this.call("send", { flow: id, edited });
-            this.detail.leaveEditor();
-            this.later(made);
-          },
-        },
-      ],
-      { title: "Edit and replay" },
-    );
-  }
-
-  async give(text, what) {
-    if (await copyText(text)) this.toasts.say(what);
-    else await ask(this.root, { title: "Copy it from here", fields: [{ name: "text", label: "", value: text, rows: 8, readonly: true }], confirm: "Done" });
-  }
-
-  async do_curl(id) {
-    await this.give(await this.call("curl", { flow: id }), "Copied as curl, with its secrets");
-  }
-
-  async do_url(id) {
-    await this.give(await this.call("url", { flow: id }), "URL copied, with its secrets");
-  }
-
-  async do_copy_code(id, _, { library }) {
-    await this.give(await this.call("code", { flow: id, library }), `Copied as ${library} code`);
-  }
-
-  async do_to_cell(id, _, { library }) {
-    const code = await this.call("code", { flow: id, library });
-    if (insertCell(this.desk.model, this.desk.modelId, code)) this.toasts.say("A new cell is below this one");
-    else await this.give(code, "This page has no notebook that can be written to: the code is in the clipboard");
-  }
-
-  async do_mark(id, ids) {
-    const flows = ids.length ? ids : [id];
-    this.sayIfFewer(await this.call("mark", { flows, mark: this.desk.mirror.isMarked(id) ? "" : ":default:" }), flows.length);
-  }
-
-  async do_comment(id, ids) {
-    const { comment } = this.detail.flow?.id === id ? this.detail.flow : await this.call("detail", { flow: id });
-    const value = await ask(this.root, { title: "Comment", fields: [{ name: "text", label: "Comment", value: comment }] });
-    if (!value) return;
-    const flows = ids.length ? ids : [id];
-    this.sayIfFewer(await this.call("comment", { flows, text: value.text }), flows.length);
-  }
-
-  async do_save(id, ids) {
-    const flows = ids.length ? ids : [id];
-    const value = await ask(this.root, {
-      title: `Save ${countText(flows.length, "flow")}`,
-      fields: [{ name: "path", label: "File", value: flows.length > 1 ? "flows.har" : `flow-${id}.har` }],
-      confirm: "Save",
-      note: "The end of the name says the format: .har, .mitm, .curl.sh. Secrets are written as they are.",
-    });
-    if (!value) return;
-    const { count, path } = await this.call("save", { flows, path: value.path });
-    this.toasts.say(`${countText(count, "flow")} saved to ${path}`);
-  }
-
-  async do_remove(id, ids) {
-    const flows = ids.length ? ids : [id];
-    await this.call("remove", { flows });
-    this.closeDetail();
-    this.grid.setSelected([], "table");
-  }
-
-  // -- held flows
-
-  toggleIntercept() {
-    this.attempt(async () => {
-      const { state, filter } = this.desk;
-      if (state.can_intercept === false) throw new Error("this proxy cannot hold flows");
-      if (state.intercept) {
-        await this.call("intercept", { source: "" });
-        this.toasts.say("Nothing is intercepted any more; what was held went on");
-        return;
-      }
-      const value = await ask(this.root, {
-        title: "Hold flows that match",
-        fields: [{ name: "source", label: "Filter", value: filter, placeholder: "~m POST & ~u login; nothing for all" }],
-        confirm: "Intercept",
-        note: "Requests and responses wait for you, for a while; then they go on unchanged. With ~q only requests do, with ~s only responses.",
-      });
-      if (value) await this.call("intercept", { source: value.source.trim() || "~all" });
-    });
-  }
-
-  held(name, id) {
-    return this.attempt(async () => {
-      const flow = (this.desk.state.held ?? []).find((each) => each.id === id);
-      if (name === "resume_all") await this.call("resume_all", {});
-      else if (name === "resume" || name === "kill") await this.call(name, { flows: [id] });
-      else await this.editHeld(name, id, flow);
-    });
-  }
-
-  async editHeld(name, id, flow) {
-    this.show(id);
-    await this.call("extend", { flow: id });
-    const side = name === "answer" ? "response" : flow?.side ?? "request";
-    const message = name === "answer" ? { side, status: 200, reason: "OK", headers: [["content-type", "text/plain; charset=utf-8"]], body: "" } : await this.call("editable", { flow: id, side });
-    this.detail.startEditor(
-      message,
-      [
-        {
-          label: name === "answer" ? "Answer" : "Resume with this",
-          kind: "nbi-main",
-          action: async (edited) => {
-            const { edits } = this;
-            this.edits = null; // that it goes on now is what is wanted
-            try {
-              await this.call(name === "answer" ? "answer" : "edit", { flow: id, edited });
-            } catch (error) {
-              this.edits = edits;
-              throw error;
-            }
-            this.detail.leaveEditor();
-            this.detail.fetch();
-          },
-        },
-      ],
-      { title: name === "answer" ? "Answer with" : `Edit the held ${side}` },
-    );
-    this.edits = { editor: this.detail.editor, id, side: flow?.side };
-    this.checkEdited();
-  }
-
-  /** What is being edited may go on meanwhile: its time is up, its client has gone, somebody resumes it. */
-  checkEdited() {
-    const { edits, desk } = this;
-    if (!edits || edits.editor !== this.detail.editor) return;
-    if ((desk.state.held ?? []).some(({ id, side }) => id === edits.id && side === edits.side)) return;
-    this.edits = null;
-    edits.editor.lapse("It is not held any more: it went on, or was ended, without what is written here.");
+  get ids() {
+    const { selected } = this.grid;
+    return selected.size ? [...selected] : [];
   }
 
   // -- layout

@@ -64,6 +64,7 @@ class Block(PartedRule[_Blocked]):
         Raises:
             ValueError: One of them is none.
         """
+        __tracebackhide__ = True
         read: list[tuple[str, int]] = []
         for text in specs:
             match = _SPEC.fullmatch(text)

@@ -21,7 +21,7 @@ from nbproxy.addons.rules import (
     check_type,
     compile_regex,
     condition_of,
-    split_spec,
+    split_specs,
 )
 from nbproxy.model import url as urls
 from nbproxy.model.masking import default_masker
@@ -106,7 +106,8 @@ class MapRemote(PartedRule[_Remote]):
         Raises:
             ValueError: One of them is none.
         """
-        read = [split_spec(text, cls.kind, "url-regex", "replacement") for text in specs]
+        __tracebackhide__ = True
+        read = split_specs(specs, cls.kind, "url-regex", "replacement")
         remotes = []
         for spec in read:
             pattern = compile_regex(spec.subject)
@@ -135,6 +136,7 @@ def _replacing(
     url: str | re.Pattern[str], to: str
 ) -> tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]:
     """What to look for in URLs, and what takes its place."""
+    __tracebackhide__ = True
     if isinstance(url, re.Pattern):
         _check_template(url, to)
         return url, to
@@ -201,15 +203,13 @@ class MapLocal(PartedRule[_Local]):
             ValueError: One of them is none.
             FileNotFoundError: There is no such file or folder.
         """
-        read = [split_spec(text, cls.kind, "url-regex", "path") for text in specs]
-        places = [
-            _Local(
-                condition_of(spec.filter) if len(read) > 1 else None,
-                compile_regex(spec.subject),
-                _existing(spec.replacement),
-            )
-            for spec in read
-        ]
+        __tracebackhide__ = True
+        read = split_specs(specs, cls.kind, "url-regex", "path")
+        places = []
+        for spec in read:
+            condition = condition_of(spec.filter) if len(read) > 1 else None
+            pattern = compile_regex(spec.subject)
+            places.append(_Local(condition, pattern, _existing(spec.replacement)))
         return cls(_only_filter(read), places, _arrows(read))
 
     def hooks(self) -> Mapping[str, Callable[..., Any]]:

@@ -20,7 +20,7 @@ from nbproxy.addons.rules import (
     PartedRule,
     chosen_messages,
     condition_of,
-    split_spec,
+    split_specs,
 )
 from nbproxy.filters import parse
 from nbproxy.filters.tree import And, Not, Or
@@ -161,15 +161,13 @@ class ModifyHeaders(_Modification[_Change]):
             ValueError: One of them is none.
             FileNotFoundError: A file that it names is not there.
         """
-        read = [split_spec(text, cls.kind, "name", "value") for text in specs]
-        changes = [
-            _Change(
-                condition_of(spec.filter) if len(read) > 1 else None,
-                spec.subject,
-                _file(spec.replacement) or _texts(spec.replacement or ()),
-            )
-            for spec in read
-        ]
+        __tracebackhide__ = True
+        read = split_specs(specs, cls.kind, "name", "value")
+        changes = []
+        for spec in read:
+            condition = condition_of(spec.filter) if len(read) > 1 else None
+            values = _file(spec.replacement) or _texts(spec.replacement or ())
+            changes.append(_Change(condition, spec.subject, values))
         _check(changes)
         return cls(read[0].filter if len(read) == 1 else None, changes, on)
 
@@ -229,6 +227,7 @@ def _file(text: str) -> Path | None:
 
 
 def _check(changes: Iterable[_Change]) -> None:
+    __tracebackhide__ = True
     for change in changes:
         check_name(change.name)
         for value in change.values if isinstance(change.values, tuple) else ():
@@ -290,15 +289,13 @@ class ModifyBody(_Modification[_Substitution]):
             ValueError: One of them is none.
             FileNotFoundError: A file that it names is not there.
         """
-        read = [split_spec(text, cls.kind, "body-regex", "replacement") for text in specs]
-        substitutions = [
-            _Substitution(
-                condition_of(spec.filter) if len(read) > 1 else None,
-                _compiled(spec.subject),
-                _file(spec.replacement) or _unescaped(spec.replacement),
-            )
-            for spec in read
-        ]
+        __tracebackhide__ = True
+        read = split_specs(specs, cls.kind, "body-regex", "replacement")
+        substitutions = []
+        for spec in read:
+            condition = condition_of(spec.filter) if len(read) > 1 else None
+            replacement = _file(spec.replacement) or _unescaped(spec.replacement)
+            substitutions.append(_Substitution(condition, _compiled(spec.subject), replacement))
         for each in substitutions:
             _try(each)
         return cls(read[0].filter if len(read) == 1 else None, substitutions, on)

@@ -283,6 +283,7 @@ def split_spec(text: str, kind: str, subject: str, replacement: str) -> Spec:
     Raises:
         ValueError: It is no such thing; `FilterError` if the filter does not parse.
     """
+    __tracebackhide__ = True
     separator = text[:1]
     parts = text[1:].split(separator, 2) if separator else []
     if len(parts) < 2 or not parts[-2]:
@@ -294,6 +295,15 @@ def split_spec(text: str, kind: str, subject: str, replacement: str) -> Spec:
         return Spec(None, parts[0], parts[1])
     parse(parts[0])
     return Spec(*parts)
+
+
+def split_specs(specs: Iterable[str], kind: str, subject: str, replacement: str) -> list[Spec]:
+    """Take several of them apart; see `split_spec`."""
+    __tracebackhide__ = True
+    read = []  # by a loop: the frame of a comprehension cannot be hidden
+    for text in specs:
+        read.append(split_spec(text, kind, subject, replacement))  # noqa: PERF401 - as said
+    return read
 
 
 def condition_of(source: str | None) -> Filter | None:

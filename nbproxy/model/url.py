@@ -156,6 +156,7 @@ def parse(url: str) -> tuple[str, str, int, str]:
     Raises:
         ValueError: It is no http or https URL, or has control characters.
     """
+    __tracebackhide__ = True  # IPython then shows the line of whoever gave it
     text = url.strip(" ")
     if _CONTROL_RE.search(text):
         raise ValueError(f"{_shown(text)} has a control character")

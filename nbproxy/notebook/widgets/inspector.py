@@ -67,7 +67,7 @@ _all: weakref.WeakSet[Inspector] = weakref.WeakSet()
 def inspect(
     flows: Flows | str | None = None,
     *,
-    filter: str = "",  # noqa: A002 - mitmproxy's word
+    filter: str | None = None,  # noqa: A002 - mitmproxy's word
     height: int = HEIGHT,
 ) -> Inspector:
     """A live table of flows with their details, to look at, stop, change and send again.
@@ -98,7 +98,7 @@ def inspect(
         flows = proxy.flows
     elif not isinstance(flows, Flows):
         raise _not_flows(flows)
-    if filter.strip():
+    if filter and filter.strip():
         filters.parse(filter)  # a mistake in it shows before anything is made
     return Inspector(flows, proxy, filter=filter, height=height)
 
@@ -125,11 +125,35 @@ def close_all() -> None:
         inspector.stop()
 
 
+class _Source(traitlets.Unicode):  # type: ignore[type-arg]  # before traitlets 5.10 it has none
+    """The text of a filter that is checked where it is set; None is none."""
+
+    def __set__(self, obj: traitlets.HasTraits, value: str | None) -> None:
+        __tracebackhide__ = True  # IPython then shows the user's line, not ours
+        self.set(obj, value)
+
+    def set(self, obj: traitlets.HasTraits, value: str | None) -> None:
+        """Take it, without space around it.
+
+        Raises:
+            FilterError: It does not parse.
+            TraitError: It is no text.
+        """
+        __tracebackhide__ = True
+        source = "" if value is None else value
+        if not isinstance(source, str):
+            raise traitlets.TraitError(f"a filter is a text, or None for all flows, not {value!r}")
+        source = source.strip()
+        if source:
+            filters.parse(source)  # before traitlets does anything, whose frames would be shown
+        super().set(obj, source)
+
+
 class Inspector(anywidget.AnyWidget):
     """The inspector; `nbproxy.inspect` makes one.
 
     Attributes:
-        filter: What the filter box says; assigning changes what is shown. Observable.
+        filter: What the filter box says; assigning changes what is shown, None to all. Observable.
         selected_ids: The ids of the flows that are selected. Observable; assigning selects.
     """
 
@@ -140,7 +164,7 @@ class Inspector(anywidget.AnyWidget):
     height = traitlets.Int(HEIGHT).tag(sync=True)
     static_id = traitlets.Unicode().tag(sync=True)
 
-    filter = traitlets.Unicode()
+    filter = _Source()
     selected_ids = traitlets.Tuple()
 
     def __init__(
@@ -148,7 +172,7 @@ class Inspector(anywidget.AnyWidget):
         flows: Flows,
         proxy: Proxy,
         *,
-        filter: str = "",  # noqa: A002 - mitmproxy's word
+        filter: str | None = None,  # noqa: A002 - mitmproxy's word
         height: int = HEIGHT,
     ) -> None:
         self._flows = flows
@@ -406,13 +430,6 @@ class Inspector(anywidget.AnyWidget):
         self._tell({"kind": "select_all"}, [packed(ids)])
 
     # traits
-
-    @traitlets.validate("filter")
-    def _check_filter(self, proposal: Any) -> str:
-        source = str(proposal["value"]).strip()
-        if source:
-            filters.parse(source)
-        return source
 
     @traitlets.observe("filter")
     def _on_filter(self, change: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import traceback
 import types
 from array import array
 
@@ -227,6 +228,22 @@ def test_the_filter_from_python(make, store):
     with pytest.raises(FilterError):
         widget.filter = "~c (("
     assert widget.filter == "~c 404"
+    widget.filter = None
+    assert widget.filter == seen[-1] == ""
+    browser.wait(lambda: browser.of("filter")[-1]["source"] == "")
+
+
+@pytest.mark.parametrize(
+    ("slip", "error"),
+    [("~zz", FilterError), (5, traitlets.TraitError), (b"", traitlets.TraitError)],
+)
+def test_a_slip_in_the_filter_shows_the_users_line(make, slip, error):
+    widget = make()
+    with pytest.raises(error) as caught:
+        widget.filter = slip
+    # IPython shows the frames that are not hidden, and the last one
+    _, *inner = (frame for frame, _ in traceback.walk_tb(caught.value.__traceback__))
+    assert all("__tracebackhide__" in frame.f_locals for frame in inner[:-1])
 
 
 def test_the_filter_from_the_browser(make, store):
@@ -630,6 +647,9 @@ def test_inspect(proxy, monkeypatch, tmp_path):
     assert filtered.flows is proxy.flows
     assert filtered.filter == "~m GET & ~u \x00"
     filtered.close()
+    everything = inspect(filter=None)
+    assert everything.filter == ""
+    everything.close()
     with pytest.raises(TypeError, match="a filter goes with no other filter"):
         inspect("~m GET", filter="~c 200")
     (tmp_path / "day.har").write_text("{}")

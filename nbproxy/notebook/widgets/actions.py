@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nbproxy import filters, formats
+from nbproxy import filters, formats, saved
 from nbproxy.notebook.shown import path_text, plain
 from nbproxy.notebook.widgets import bodies, newcell
 from nbproxy.notebook.widgets.detail import Eyes, describe
@@ -17,7 +17,7 @@ from nbproxy.notebook.widgets.worker import aside
 from nbproxy.replaying import prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
     from nbproxy.holding import Held
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nbproxy.store.view import Flows
 
     Later = dict[str, Any] | Future[dict[str, Any]]
-    """An answer; one that takes a script's time comes later, and keeps nobody waiting."""
+    """An answer; one that takes its time, or a script's, comes later, and keeps nobody waiting."""
 
 #: How many flows are sent again, or marked, at a time.
 MOST: Final = 1000
@@ -54,6 +54,7 @@ class Actions:
         self._editing = Editing()
         self._held_before: dict[tuple[int, str], tuple[HTTPFlow, Any]] = {}
         self._expired = [0, -1]
+        self._saving: list[_Saving] = []
 
     def register(self, commands: Commands) -> None:
         """Put them into a table."""
@@ -80,6 +81,7 @@ class Actions:
             "held_count": len(held),
             "body_views": bodies.revision(),
             "expired": self._note_expired(held),
+            "saving": self._note_saving(),
         }
 
     def _note_expired(self, held: Sequence[Held]) -> list[int]:
@@ -94,6 +96,11 @@ class Actions:
                 self._expired = [self._expired[0] + 1, flow.id]
         self._held_before = now
         return self._expired
+
+    def _note_saving(self) -> list[int]:
+        """How many flows are written by now, and how many are to be; nothing if none are."""
+        some = tuple(self._saving)
+        return [sum(each.done for each in some), sum(each.total for each in some)] if some else []
 
     def _flow(self, number: int) -> HTTPFlow:
         """A flow by id; of the inspected ones, or one that is held by the proxy."""
@@ -152,11 +159,21 @@ class Actions:
         """The request as code for a cell, without secrets."""
         return newcell.code(self._flow(flow), library)
 
-    def save(self, flows: Sequence[int], path: str) -> dict[str, Any]:
+    def save(self, flows: Sequence[int], path: str) -> Later:
         """Write flows to a file; relative to the kernel's folder."""
-        if not path.strip():
+        name = path.strip()
+        if not name:
             raise ValueError("a file needs a name, such as flows.har")
-        return {"count": self._flows.of(sorted(flows)).save(path.strip()), "path": path.strip()}
+        saving = _Saving(self._flows.of(sorted(flows)))
+
+        def write() -> dict[str, Any]:
+            self._saving.append(saving)
+            try:
+                return {"count": saved.save(saving, name), "path": name}
+            finally:
+                self._saving.remove(saving)
+
+        return aside(write, "nbproxy-save")
 
     # -- changing
 
@@ -245,6 +262,20 @@ class Actions:
             if each.flow.id == int(number):
                 return each.flow
         raise ValueError(f"flow {number} is not held any more")
+
+
+class _Saving:
+    """Flows on their way to a file: gives them one after the other, and counts."""
+
+    def __init__(self, flows: Flows) -> None:
+        self.done = 0
+        self.total = len(flows)
+        self._flows = flows
+
+    def __iter__(self) -> Iterator[HTTPFlow]:
+        for flow in self._flows:
+            yield flow
+            self.done += 1
 
 
 def _held(each: Held) -> dict[str, Any]:

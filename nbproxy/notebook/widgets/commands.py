@@ -3,7 +3,8 @@
 A command is `{"id", "name", "args"}`. It may come several times, for the browser tries several ways
 to a kernel that is busy (`nbproxy.notebook.widgets.control`); its id says that it is the same, and
 it is done once. The answer always goes the one way that is never blocked, from the kernel to the
-browser: `{"kind": "result", "id", "value"}`, or `"error"`, a sentence for people.
+browser: `{"kind": "result", "id", "value"}`, or `"error"`, a sentence for people. What takes its
+time is answered at once, and when the browser asks again, by `{"kind": "working", "id"}`.
 
 Every command runs on the inspector's thread.
 """
@@ -30,7 +31,7 @@ class Command:
     Attributes:
         name: What the browser calls it.
         run: Does it, given the arguments by name; what it returns must fit into JSON, and a
-            `Future` is waited for by a callback.
+            `Future` is waited for by a callback, and the browser told that it is worked on.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Commands:
     def __init__(self, answer: Callable[[dict[str, Any]], None]) -> None:
         self._table: dict[str, Command] = {}
         self._answer = answer
-        self._seen: OrderedDict[str, dict[str, Any] | None] = OrderedDict()
+        self._seen: OrderedDict[str, dict[str, Any] | None] = OrderedDict()  # and what to say again
 
     def add(self, name: str, run: Callable[..., Any]) -> None:
         """Put a command into the table."""
@@ -83,6 +84,8 @@ class Commands:
             self.finish(number, error=words(error))
             return
         if hasattr(value, "add_done_callback"):
+            self._seen[number] = working = {"kind": "working", "id": number}
+            self._answer(working)
             value.add_done_callback(lambda future: self._finish_later(number, future))
         else:
             self.finish(number, value)

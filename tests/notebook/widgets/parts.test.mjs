@@ -233,6 +233,33 @@ test("without an answer it knocks at the proxy's port, straight and through the 
   link.close();
 });
 
+test("the kernel is heard to work on a command, however long that takes", async (context) => {
+  globalThis.location = { hostname: "hub.example.org", origin: "https://hub.example.org" };
+  globalThis.document = { getElementById: () => null, body: { dataset: {} } };
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  let now = 0;
+  context.mock.method(performance, "now", () => now);
+  const pass = (seconds) => {
+    for (let step = 0; step < 10 * seconds; step += 1) {
+      now += 100;
+      context.mock.timers.tick(100);
+    }
+  };
+  const model = new Model();
+  const link = new Link(model);
+  const [lost, saved] = [link.call("lost"), link.call("save")];
+  const isLost = assert.rejects(lost, /does not answer/);
+  model.listener({ kind: "working", id: model.sent[1].id });
+  pass(2);
+  assert.equal(link.isSlow, true);
+  pass(28);
+  await isLost;
+  assert.equal(link.isSlow, false);
+  model.listener({ kind: "result", id: model.sent[1].id, value: 7 });
+  assert.equal(await saved, 7);
+  link.close();
+});
+
 test("a page from elsewhere does not try its own machine", () => {
   globalThis.location = { hostname: "hub.example.org", origin: "https://hub.example.org" };
   globalThis.document = { getElementById: () => ({ textContent: '{"baseUrl": "/"}' }), body: { dataset: {} } };

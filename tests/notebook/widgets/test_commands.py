@@ -59,6 +59,17 @@ def test_large_answers_are_not_kept_to_be_sent_again(desk):
     assert len(desk.answers) == 1
 
 
+def test_what_takes_its_time_is_said_to_be_worked_on(desk):
+    later = Future()
+    desk.commands.add("later", lambda: later)
+    working = {"kind": "working", "id": "1"}
+    assert desk.do("later") == working
+    desk.do("later")
+    assert desk.answers == [working, working]
+    later.set_result(3)
+    assert desk.do("later") == {"kind": "result", "id": "1", "value": 3}
+
+
 def test_old_ids_are_forgotten(desk):
     for number in range(1500):
         desk.do("echo", str(number))
@@ -96,7 +107,8 @@ def test_what_takes_time_is_answered_when_it_is_done(desk):
     desk.commands.add("later", lambda which: futures[which])
     for number in range(3):
         desk.do("later", str(number), which=number)
-    assert not desk.answers
+    assert desk.answers == [{"kind": "working", "id": str(number)} for number in range(3)]
+    desk.answers.clear()
     futures[0].set_result(7)
     futures[1].set_exception(ValueError("broken"))
     futures[2].cancel()

@@ -477,6 +477,44 @@ def test_saving(make, store, tmp_path):
     assert "name" in browser.do("save", flows=[], path=" ")["error"]
 
 
+class Delayed(list):
+    """Flows that wait at the last one, as those of a slow disk do."""
+
+    gate = threading.Event()
+
+    def __iter__(self):
+        *first, last = super().__iter__()
+        yield from first
+        assert self.gate.wait(600)
+        yield last
+
+
+class Gated(Flows):
+    """All flows; a choice of them is delayed."""
+
+    def of(self, ids):
+        return Delayed(super().of(ids))
+
+
+def test_saving_that_takes_its_time_keeps_nobody_waiting(make, store, tmp_path):
+    ids = [record(store, f"/{i}").id for i in range(3)]
+    browser = begin(make(Gated(store)))
+    args = {"flows": ids, "path": str(tmp_path / "all.har")}
+    browser.send({"kind": "do", "id": "slow", "name": "save", "args": args})
+    browser.wait(lambda: {"kind": "working", "id": "slow"} in browser.messages)
+    browser.wait(lambda: browser.of("state")[-1:] and browser.of("state")[-1]["state"]["saving"])
+    browser.wait(lambda: browser.of("state")[-1]["state"]["saving"] == [2, 3])
+    assert browser.do("url", flow=ids[0]) == "https://example.org/0"
+    new = record(store, "/new")
+    browser.wait(lambda: new.id in browser.mirror.ids)
+    assert "slow" not in [each["id"] for each in browser.of("result")]
+    Delayed.gate.set()
+    browser.wait(lambda: "slow" in [each["id"] for each in browser.of("result")])
+    (slow,) = [each for each in browser.of("result") if each["id"] == "slow"]
+    assert slow["value"]["count"] == len(nbproxy.open(args["path"])) == 3
+    browser.wait(lambda: browser.of("state")[-1]["state"]["saving"] == [])
+
+
 def test_taking_away(make, store):
     flow = record(store, "/x?api_key=abc")
     browser = begin(make())

@@ -126,6 +126,7 @@ class View {
     }
     if (due.has("state")) {
       this.drawQueue();
+      this.drawCounts();
       this.orders.checkEdited();
       const { body_views: views } = desk.state; // changes when scripts' views come and go
       if (views !== this.bodyViews && this.bodyViews !== undefined) this.detail.refresh();
@@ -176,7 +177,7 @@ class View {
   }
 
   drawCounts() {
-    const { mirror, filter } = this.desk;
+    const { mirror, filter, state } = this.desk;
     const all = mirror.total - this.goneCount();
     const shown = this.grid.count;
     const parts = [mirror.kept > all ? `the last ${countText(all)} of ${countText(mirror.kept, "flow")}` : mirror.isFiltered ? `${countText(shown)} of ${countText(all, "flow")}` : countText(all, "flow"), sizeText(Math.max(0, mirror.bytes))];
@@ -184,7 +185,8 @@ class View {
     if (this.grid.selected.size > 1) parts.push(`${countText(this.grid.selected.size)} selected`);
     const text = parts.join(" · ");
     if (this.counts.textContent !== text) this.counts.textContent = text;
-    this.progress.textContent = mirror.asking ? `asking ${countText(mirror.asking)}…` : mirror.left ? `${countText(mirror.left)} rows to come…` : "";
+    const [written, toWrite] = state.saving ?? [];
+    this.progress.textContent = toWrite ? `saving ${countText(written)} of ${countText(toWrite, "flow")}…` : mirror.asking ? `asking ${countText(mirror.asking)}…` : mirror.left ? `${countText(mirror.left)} rows to come…` : "";
     this.grid.say(shown ? "" : mirror.asking ? "Looking…" : filter && all ? "No flow matches the filter." : "Nothing has passed yet.");
   }
 

@@ -4,11 +4,12 @@
 // with an id, answered by a message. While a cell runs the kernel may not hear the comm. So a
 // command that is not answered soon goes to the control endpoint on the proxy's port as well:
 // straight to it if this page is on the same machine, or by way of jupyter-server-proxy. It is done
-// once, however often it arrives.
+// once, however often it arrives. One that takes its time is answered at first by saying so.
 
 const AGAIN_MS = [150, 700, 2500];
 const GIVE_UP_MS = 20000;
 const SLOW_MS = 1200;
+const WORKING_MS = 10000;
 
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
@@ -55,6 +56,7 @@ export class Link {
 
   receive(content, buffers) {
     if (content.kind === "result") this.settle(content);
+    else if (content.kind === "working") this.working(content);
     else this.listeners.get(content.kind)?.(content, buffers);
   }
 
@@ -68,10 +70,18 @@ export class Link {
     else waiting.resolve(value);
   }
 
-  /** How long the oldest command waits, in ms; 0 if none does. */
+  /** The kernel is at it, however long that takes. */
+  working({ id }) {
+    const waiting = this.pending.get(id);
+    if (!waiting) return;
+    waiting.isWorking = true;
+    this.listeners.get("pending")?.(this.oldest());
+  }
+
+  /** How long the oldest command waits that the kernel is not at, in ms; 0 if none does. */
   oldest() {
     let began = Infinity;
-    for (const waiting of this.pending.values()) began = Math.min(began, waiting.began);
+    for (const waiting of this.pending.values()) if (!waiting.isWorking) began = Math.min(began, waiting.began);
     return began === Infinity ? 0 : performance.now() - began;
   }
 
@@ -84,18 +94,18 @@ export class Link {
     if (!this.isAlive) return Promise.reject(new Error("the kernel of this inspector is gone; run its cell again"));
     const message = { kind: "do", id: randomId(), name, args };
     return new Promise((resolve, reject) => {
-      const waiting = { resolve, reject, began: performance.now(), tries: 0, timer: 0 };
+      const waiting = { resolve, reject, began: performance.now(), tries: 0, timer: 0, isWorking: false };
       this.pending.set(message.id, waiting);
       this.post(message);
       const again = () => {
-        if (performance.now() - waiting.began > GIVE_UP_MS) {
+        if (!waiting.isWorking && performance.now() - waiting.began > GIVE_UP_MS) {
           this.settle({ id: message.id, error: "the kernel does not answer: a cell is running that blocks it" });
           return;
         }
         this.knock(message);
         this.listeners.get("pending")?.(this.oldest());
         waiting.tries += 1;
-        waiting.timer = setTimeout(again, AGAIN_MS[Math.min(waiting.tries, AGAIN_MS.length - 1)]);
+        waiting.timer = setTimeout(again, waiting.isWorking ? WORKING_MS : AGAIN_MS[Math.min(waiting.tries, AGAIN_MS.length - 1)]);
       };
       waiting.timer = setTimeout(again, AGAIN_MS[0]);
     });

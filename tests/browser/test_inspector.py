@@ -282,6 +282,21 @@ def test_marking_and_commenting(desk):
     desk.page.keyboard.press("Enter")
     expect(desk.row("/style.css")).to_contain_text("look here")
     expect(desk.root.locator(".nbi-headline")).to_contain_text("look here")
+
+    desk.menu("More", "Comment…")  # lines are kept
+    comment = desk.root.get_by_role("textbox", name="Comment")
+    expect(comment).to_have_value("look here")
+    comment.press("End")
+    comment.press("Shift+Enter")
+    comment.press_sequentially("and there")
+    comment.press("Enter")
+    expect(comment).to_have_count(0)
+    expect(desk.row("/style.css")).to_contain_text("and there")
+    desk.menu("More", "Comment…")
+    expect(comment).to_have_value("look here\nand there")
+    comment.press("Enter")
+    expect(comment).to_have_count(0)
+
     desk.button("Mark").click()
     expect(desk.row("/style.css")).not_to_contain_text("★")
 

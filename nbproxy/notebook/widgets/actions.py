@@ -60,9 +60,9 @@ class Actions:
         """Put them into a table."""
         for run in (
             *(self.detail, self.body, self.editable, self.curl, self.url, self.code),
-            *(self.replay, self.send, self.mark, self.comment, self.save, self.remove),
+            *(self.replay, self.send, self.mark, self.commented, self.comment, self.save),
             *(self.intercept, self.resume, self.resume_all, self.kill, self.edit, self.answer),
-            self.extend,
+            *(self.extend, self.remove),
         ):
             commands.add(run.__name__, run)
 
@@ -183,6 +183,10 @@ class Actions:
         for flow in some:
             flow.marked = str(mark)[:100]
         return len(some)
+
+    def commented(self, flow: int) -> str:
+        """A flow's comment to be edited: as it is, where `detail` gives one masked line of it."""
+        return self._flow(flow).comment
 
     def comment(self, flows: Sequence[int], text: str) -> int:
         """Comment on flows; how many."""

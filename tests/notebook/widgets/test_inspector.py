@@ -459,6 +459,10 @@ def test_marks_comments_and_removing(make, store):
     browser.do("mark", flows=[flow.id], mark=":default:")
     browser.do("comment", flows=[flow.id], text="look")
     assert (flow.marked, flow.comment) == (":default:", "look")
+    long = "password=hunter2\n" * 100
+    flow.comment = long
+    assert browser.do("commented", flow=flow.id) == long  # whole, or editing would lose something
+    flow.comment = "look"
     browser.wait(lambda: [row["comment"] for row in browser.mirror.rows.values()] == ["look"])
     browser.do("remove", flows=[flow.id])
     browser.wait(lambda: not browser.mirror.rows)

@@ -215,6 +215,9 @@ export function ask(host, { title, fields, confirm = "OK", note = "" }) {
             if (event.key === "Escape") {
               event.preventDefault();
               done(null);
+            } else if (event.key === "Enter" && event.target instanceof HTMLTextAreaElement && !event.shiftKey && !event.isComposing) {
+              event.preventDefault();
+              form.requestSubmit(); // as in a field of one line
             }
           },
         },

@@ -99,8 +99,11 @@ export class Orders {
   }
 
   async do_comment(id, ids) {
-    const { comment } = this.view.detail.flow?.id === id ? this.view.detail.flow : await this.call("detail", { flow: id });
-    const value = await ask(this.view.root, { title: "Comment", fields: [{ name: "text", label: "Comment", value: comment }] });
+    const value = await ask(this.view.root, {
+      title: "Comment",
+      fields: [{ name: "text", label: "Comment", value: await this.call("commented", { flow: id }), rows: 3 }],
+      note: "Shift+Enter begins another line.",
+    });
     if (!value) return;
     const flows = ids.length ? ids : [id];
     this.sayIfFewer(await this.call("comment", { flows, text: value.text }), flows.length);

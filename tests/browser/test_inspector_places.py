@@ -16,6 +16,7 @@ INTERCEPT = "hold = nbproxy.intercept('~u page=2', on='request')"
 BLOCKING = "print(get('/api/users?page=2').json()['page'])"
 COUNT = "print(len(nbproxy.flows))"
 SECRETS = ("sk-live-4711", "hunter2", "abcdefgh12345678")
+LOST = re.compile("Loading widget|Error displaying widget")  # what JupyterLab says
 WRITTEN = """() => {
   const { outputs } = window.jupyterapp.shell.currentWidget.content.widgets[1].model;
   return String(outputs.get(1).data['text/html']).includes('/submit');
@@ -129,6 +130,9 @@ def test_a_saved_notebook(lab, new_page, picture):
     page.goto(lab.address(desk.notebook.name))
     desk.notebook.wait_ready()
     expect(page.locator("[class^=nbp-static]").first).to_contain_text("/submit")
+    lost = page.locator(".jp-OutputArea-output", has_text=LOST)
+    expect(lost).to_have_count(1)
+    expect(lost).to_be_hidden()
     picture(page)
     desk.notebook.shutdown()
 

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 ROWS: Final = 100
 """How many flows the table has beside a widget."""
 
+_HIDE_LOADING: Final = (
+    "<style>.jp-OutputArea-child:has(+.jp-OutputArea-child .{css})"
+    ">.lm-Panel:not(:has(*)){{display:none}}</style>"
+)
+"""Where the kernel of a widget is gone JupyterLab says "Loading widget...", and with another kernel
+that there is no such model: an output that has text and no element. This hides the one straight
+above the table."""
+
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="content-security-policy"
@@ -44,7 +52,7 @@ def bundle(flows: Flows, total: int, expression: str, css: str) -> dict[str, str
     title = _title(len(flows), total, expression)
     table = tables.flows_html(flows, limit=len(flows), title=title)
     return {
-        "text/html": tag("div", table, css),
+        "text/html": tag("div", _HIDE_LOADING.format(css=css) + table, css),
         "text/plain": tables.flows_text(flows, limit=20, title=title),
     }
 

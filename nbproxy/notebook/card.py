@@ -45,6 +45,9 @@ class Status:
         handlers: How many there are.
         is_own: Whether this is the notebook's own proxy, which is spoken to as `nbproxy`.
         capture: The file that it records to and that is kept, "" if none is.
+        refusal: Why the disk takes no flows now, "" if it does.
+        waiting: How many flows wait in memory for that disk.
+        lost: How many flows could not be kept, because the disk had refused for too long.
     """
 
     running: bool
@@ -56,11 +59,15 @@ class Status:
     handlers: int
     is_own: bool
     capture: str = ""
+    refusal: str = ""
+    waiting: int = 0
+    lost: int = 0
 
     @classmethod
     def of(cls, proxy: Proxy, *, is_own: bool) -> Status:
         """The status of a proxy now."""
         runner = proxy.runner
+        refusal, waiting = proxy.store.session.refusal
         return cls(
             running=proxy.running,
             url=proxy.url if proxy.running else "",
@@ -71,6 +78,9 @@ class Status:
             handlers=len(proxy.handlers),
             is_own=is_own,
             capture=proxy.options.capture or "",
+            refusal=refusal,
+            waiting=waiting,
+            lost=proxy.store.session.lost,
         )
 
     def headline(self) -> str:
@@ -88,6 +98,18 @@ class Status:
         if self.capture:
             parts.append(f"recording to {self.capture}")
         return " · ".join(parts)
+
+    def trouble(self) -> str:
+        """One line: what the disk refuses, and what that means; "" if all is well."""
+        lost = ""
+        if self.lost:
+            were = "was" if self.lost == 1 else "were"
+            lost = f"{count(self.lost, 'flow')} {were} lost while the disk refused"
+        if not self.refusal:
+            return lost
+        waits = "waits" if self.waiting == 1 else "wait"
+        parts = [self.refusal, f"{count(self.waiting, 'flow')} {waits} in memory", lost]
+        return "; ".join(part for part in parts if part)
 
     def ways(self) -> list[tuple[str, str]]:
         """How to go through it: client and a line of code to copy."""
@@ -112,6 +134,8 @@ class Status:
 def text(status: Status) -> str:
     """The card as plain text, a few lines."""
     lines = [f"nbproxy {status.headline()}", f"  {status.facts()}"]
+    if trouble := status.trouble():
+        lines.append(f"  {'disk:':8}{trouble}")
     lines += [f"  {label + ':':8}{code}" for label, code in status.ways()]
     if status.ca_file:
         lines.append(f"  {'CA:':8}{_home(status.ca_file)}")
@@ -122,12 +146,15 @@ def text(status: Status) -> str:
 
 def line(status: Status) -> str:
     """The card in one line."""
-    return f"nbproxy {status.headline()} ({status.facts()})"
+    trouble = status.trouble()
+    return f"nbproxy {status.headline()} ({status.facts()})" + (trouble and f": {trouble}")
 
 
 def to_html(status: Status) -> str:
     """The card as HTML."""
     rows = [_row(label, _code(code)) for label, code in status.ways()]
+    if trouble := status.trouble():
+        rows.insert(0, _row("disk", f'<span style="color: {_OFF}">{html.escape(trouble)}</span>'))
     if status.ca_file:
         hint = (
             f'<div style="color: {_FAINT}; margin-top: 2px">browsers and phones get it from '

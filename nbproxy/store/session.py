@@ -123,6 +123,11 @@ class Session:
         return self._writer.lost
 
     @property
+    def refusal(self) -> tuple[str, int]:
+        """Why the disk takes nothing now, "" if it does, and how many flows wait for it then."""
+        return self._writer.refusal
+
+    @property
     def stored_bytes(self) -> int:
         """What the capture takes on disk now."""
         shelf = self._writer.shelf

@@ -108,9 +108,13 @@ class Trouble:
 
     Args:
         tell: Takes a sentence.
+
+    Attributes:
+        now: What was wrong last, and what to do; "" once it is over.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
+        self.now = ""
         self._tell = tell
         self._told: set[Kind] = set()
 
@@ -122,11 +126,13 @@ class Trouble:
             where = path if path is not None else getattr(error, "filename", None) or "(a new one)"
             limit = _reached_limit(error, kind, path)
             text = _TEXTS[kind] if limit is None else _LIMITED
-            self.say(f"{text.format(where=where, error=error, limit=limit)}. {_MEANWHILE}")
+            self.now = text.format(where=where, error=error, limit=limit)
+            self.say(f"{self.now}. {_MEANWHILE}")
 
     def over(self) -> None:
         """It can be written again."""
         self._told.clear()
+        self.now = ""
 
     def say(self, text: str) -> None:
         """Tell people something."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Waiting:
-    """Entries in order. All but `add`, `ids` and the sizes is for the writer's thread.
+    """Entries in order. All but `add`, `ids`, `flows` and the sizes is for the writer's thread.
 
     Attributes:
         queue: What nobody has looked at yet.
@@ -53,6 +53,12 @@ class Waiting:
     def ids(self) -> Container[int]:
         """The ids of the flows in the queue, as they are at each look."""
         return self._newest
+
+    @property
+    def flows(self) -> int:
+        """How many flows wait, each counted once. For any thread: looks through all entries."""
+        entries = [*self.queue.copy(), *self.hand.copy()]  # copied at once, in C
+        return len({what.id for kind, what, _ in entries if kind == "flow"})
 
     def take(self, at_most: int, at_most_bytes: int) -> bool:
         """Move entries to the hand, so many or up to a call; whether there is something in it."""

@@ -197,6 +197,11 @@ class Writer:
         """The ids of the flows that were put, and whose rows are not made yet."""
         return self._waiting.ids
 
+    @property
+    def refusal(self) -> tuple[str, int]:
+        """What the disk refuses for, "" if it does not, and how many flows wait for it then."""
+        return (self._recorded.trouble.now, self._waiting.flows) if self.refusing else ("", 0)
+
     def _add(self, kind: str, what: Any, size: int = 0) -> None:
         waiting = self._waiting
         waiting.add(kind, what, size)

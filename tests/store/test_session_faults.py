@@ -106,6 +106,25 @@ def test_a_full_disk(recording):
     assert session.flush(30)
 
 
+def test_it_can_be_asked_how_it_is(recording, monkeypatch):
+    monkeypatch.setattr(writer, "MAX_UNWRITTEN", 50)
+    session = recording.session
+    recording.put(done())
+    assert session.refusal == ("", 0)
+    with file_size_limit(100):
+        flows = [done() for _ in range(20)]
+        recording.put(*flows, *flows, flush=False)  # changed meanwhile: each is counted once
+        until(lambda: session.refusal[1] == 20)
+        why, _ = session.refusal
+        assert recording.problems[0].startswith(f"{why}. Traffic goes on")
+        assert session.lost == 0
+        recording.put(*[done() for _ in range(100)], flush=False)
+        until(lambda: session.refusal[1] == 50)
+        assert session.lost >= 90
+    assert session.flush(30)
+    assert session.refusal == ("", 0)
+
+
 def test_what_is_kept_in_memory_meanwhile_is_bounded(recording, monkeypatch):
     monkeypatch.setattr(writer, "MAX_UNWRITTEN", 50)
     session = recording.session

@@ -518,13 +518,13 @@ class Store:
             name: [values[i] for i in order] for name, values in joined.items()
         }
 
-    def _catch_up(self, frame: Frame) -> Frame:
-        """Bring the frame up to date; the lock is held."""
+    def _catch_up(self, frame: Frame, through: Callable[..., Iterable[int]] = iter) -> Frame:
+        """Bring the frame up to date; `through` may show how far it is. The lock is held."""
         fresh, changed = self.collect(frame.cursor)
         frame.update((), ())  # what was removed
         try:
             for new, ids in ((False, changed), (True, fresh)):
-                for start in range(0, len(ids), _ROWS):
+                for start in through(range(0, len(ids), _ROWS)):
                     some = ids[start : start + _ROWS]
                     frame.update_rows(*self.columns(some), fresh=new)
                     if computed:
@@ -534,7 +534,7 @@ class Store:
             raise
         self._framed = len(self._ids)
         if self._computed != computed.versions():
-            self._compute_anew(frame)
+            self._compute_anew(frame, through)
         return frame
 
     def _compute(self, frame: Frame, ids: Sequence[int], names: Iterable[str]) -> None:
@@ -548,7 +548,7 @@ class Store:
         for name, values in columns.items():
             frame.set_column(name, known, values)
 
-    def _compute_anew(self, frame: Frame) -> None:
+    def _compute_anew(self, frame: Frame, through: Callable[..., Iterable[int]]) -> None:
         """Columns were added, changed or removed: fill them for all flows; the lock is held."""
         now, known = computed.versions(), self._computed
         for name in [name for name, version in known.items() if now.get(name) != version]:
@@ -556,9 +556,8 @@ class Store:
             del known[name]
         new = [name for name in now if name not in known]
         known.update(now)  # now: a function may ask for the frame itself
-        starts = range(0, len(self._ids), _ROWS)
         try:
-            for start in self.progress(starts) if self.progress else starts:
+            for start in through(range(0, len(self._ids), _ROWS)):
                 self._compute(frame, self._ids[start : start + _ROWS], new)
         except BaseException:  # an interrupt: the next look begins anew
             for name in new:
@@ -573,7 +572,7 @@ class Store:
 
         if self._frame is None:
             self._frame = Frame(self.cursor())
-        return self._catch_up(self._frame)
+        return self._catch_up(self._frame, self.progress or iter)
 
     def df(
         self, ids: Sequence[int] | None = None, *, dtype_backend: str | None = None

@@ -3,12 +3,16 @@
 import gc
 import threading
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
+from nbproxy import owners
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Request
+from nbproxy.scripts import progress
 from nbproxy.store import Store
+from nbproxy.store import store as store_module
 from tests.store.flow_factory import answer, end, new_flow
 
 
@@ -209,4 +213,27 @@ def test_large_bodies_leave_memory_when_a_flow_is_over():
     assert not flow.response.holds_bytes
     assert flow.response.raw_content == b"x" * 5000
     assert flow.response.body_size == 5000
+    store.close()
+
+
+def test_a_first_frame_that_takes_long_says_how_far_it_is(monkeypatch, capsys):
+    clock = iter(range(1000))  # a second passes at each look
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(store_module, "_ROWS", 4)
+    monkeypatch.setattr(store_module, "_BEHIND", 0)
+    monkeypatch.setattr(Store, "progress", staticmethod(owners._progress))
+    store = Store()
+    for _ in range(10):
+        record(store)
+    assert len(store.df()) == 10
+    drawn = capsys.readouterr().err
+    assert drawn.endswith("10 of 10 flows\n")
+    assert [line.partition(" ")[2] for line in drawn.strip().split("\r")][1:] == [
+        *("4 of 10 flows", "8 of 10 flows", "10 of 10 flows")
+    ]
+    assert len(store.df()) == 10  # nothing is new
+    for _ in range(10):
+        record(store)
+    assert store.flush(60)  # the writer brings the frame up to date: nobody waits for that
+    assert capsys.readouterr().err == ""
     store.close()

@@ -1,7 +1,7 @@
 """Makes flows of the rows of a Parquet dataset, as far as these say what they were.
 
-Trailers, WebSocket messages, certificates and the like are not in a dataset; nor are bodies, unless
-they were asked for: they are then missing (`raw_content` is None).
+Certificates and the like are not in a dataset; nor are bodies and WebSocket messages, unless they
+were asked for: they are then missing (`raw_content` and `websocket` are None).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nbproxy.datasets.layout import fields_of
+from nbproxy.datasets.websockets import put_back
 from nbproxy.model.connection import Client, Server
 from nbproxy.model.flow import Error, HTTPFlow
 from nbproxy.model.headers import Headers
@@ -38,6 +39,7 @@ def flow_of_row(row: Mapping[str, Any]) -> HTTPFlow:
         timestamp_start=began,
     )
     request.timestamp_end = began or None
+    request.trailers = _trailers(row, "request_trailers")
     flow = HTTPFlow(request, Client(), Server((host, port)))
     flow._id = row["id"]  # noqa: SLF001 - the number of its row
     flow.timestamp_created = began
@@ -55,13 +57,21 @@ def flow_of_row(row: Mapping[str, Any]) -> HTTPFlow:
             timestamp_start=_later(began, row["ttfb"]) or 0.0,
         )
         flow.response.timestamp_end = _later(began, row["duration"])
+        flow.response.trailers = _trailers(row, "response_trailers")
     if row["error"] is not None:
         flow.error = Error(row["error"], began)
     flow.marked, flow.comment = row["marked"] or "", row["comment"] or ""
     for name in ("cell", "line", "function"):
         if row[name] is not None:
             flow.metadata[name] = row[name]
+    put_back(flow, row.get("websocket"))
     return flow
+
+
+def _trailers(row: Mapping[str, Any], name: str) -> Headers | None:
+    """The trailers of a message; files of old have none."""
+    pairs = row.get(name)
+    return None if pairs is None else Headers.from_wire(fields_of(pairs))
 
 
 def _later(began: float, seconds: float | None) -> float | None:

@@ -6,8 +6,15 @@ A row is a flow. The columns are `id` (the flow's id where it was recorded), tho
 - `request_headers`, `response_headers`: lists of `name` and `value`, in their order. Each
   character stands for a byte (Latin-1), so nothing is lost and everything is text. The latter is
   NULL where there is no response.
+- `request_trailers`, `response_trailers`: the same for the trailer section; NULL where there is
+  none.
 - `request_body`, `response_body`, if they were asked for: bytes as sent, with their content coding;
   NULL where they are missing.
+- `websocket`, with bodies: how a WebSocket ended, and its messages; see `websockets`. NULL where
+  there is none.
+
+Files of version 1 may be without trailers and `websocket`, which came later: who does not know them
+reads the rest as before.
 
 Folders are named as Hive has it: `date=2026-11-21/host=api.example.org`. `date` is the day of
 `time` in UTC. A column that names folders is not in the files. Hosts are what a stranger sent: all
@@ -28,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from nbproxy.datasets.websockets import WEBSOCKET
 from nbproxy.errors import FormatError
 from nbproxy.store.schema import COLUMNS
 
@@ -52,7 +60,10 @@ TYPES: Final = {
 }
 FRAME: Final = {column.name: TYPES[column.kind] for column in COLUMNS}
 EXTRA: Final = {"request_headers": HEADERS, "response_headers": HEADERS}
-BODIES: Final = {"request_body": BODY, "response_body": BODY}
+TRAILERS: Final = {"request_trailers": HEADERS, "response_trailers": HEADERS}
+BODIES: Final = {"request_body": BODY, "response_body": BODY, "websocket": WEBSOCKET}
+LATER: Final = {**TRAILERS, **BODIES}
+"""Columns that a file may be without."""
 
 PARTITIONS: Final = (DATE, *(column.name for column in COLUMNS if column.kind == "str"))
 """What folders can be named by."""
@@ -63,7 +74,7 @@ _LONGEST: Final = 150  # file systems take 255 bytes
 
 def schema(*, bodies: bool) -> pa.Schema:
     """The columns of a dataset before it is partitioned, without metadata."""
-    return pa.schema({ID: pa.int64(), **FRAME, **EXTRA, **(BODIES if bodies else {})})
+    return pa.schema({ID: pa.int64(), **FRAME, **EXTRA, **TRAILERS, **(BODIES if bodies else {})})
 
 
 def folder(name: str, value: str | None) -> str:
@@ -115,6 +126,9 @@ def partition_of(found: pa.Schema, file: str) -> dict[str, str | None]:
     for name, kind in wanted.items():
         if name not in found.names or found.field(name).type != kind:
             raise FormatError(f"its column {name!r} is missing, or is no {kind}", file)
+    for name, kind in LATER.items():
+        if name in found.names and found.field(name).type != kind:
+            raise FormatError(f"its column {name!r} is no {kind}", file)
     return partition
 
 

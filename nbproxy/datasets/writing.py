@@ -27,6 +27,7 @@ from nbproxy.datasets.layout import (
     schema,
 )
 from nbproxy.datasets.places import SUFFIX, check_folder, place
+from nbproxy.datasets.websockets import cell_of, size_bytes
 from nbproxy.store.frame import assemble
 from nbproxy.store.rows import read_rows
 from nbproxy.store.schema import COLUMNS
@@ -93,6 +94,7 @@ def _batches(flows: Iterable[HTTPFlow], *, bodies: bool) -> Iterator[list[HTTPFl
         if bodies:
             size += flow.request.body_size
             size += 0 if flow.response is None else flow.response.body_size
+            size += size_bytes(flow)
         if len(some) == _BATCH_ROWS or size > _BATCH_BYTES:
             yield some
             some, size = [], 0
@@ -113,7 +115,15 @@ def table_of(flows: Sequence[HTTPFlow], *, bodies: bool) -> pa.Table:
     columns["response_headers"] = [
         None if message is None else pairs_of(message.headers.fields) for message in responses
     ]
+    for name, messages in (("request", requests), ("response", responses)):
+        columns[f"{name}_trailers"] = [
+            None
+            if message is None or message.trailers is None
+            else pairs_of(message.trailers.fields)
+            for message in messages
+        ]
     if bodies:
+        columns["websocket"] = [cell_of(flow) for flow in flows]
         columns["request_body"] = [message.raw_content for message in requests]
         columns["response_body"] = [
             None if message is None else message.raw_content for message in responses

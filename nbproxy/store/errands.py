@@ -69,11 +69,11 @@ class Errands:
     ) -> int:
         """Write these flows to a Parquet dataset: a folder for each day and host, and files in it.
 
-        The columns are those of `df`, with the headers of requests and responses, and bodies if you
-        ask for them; `nbproxy.datasets.layout` describes them. `nbproxy.scan(path)` reads it again,
-        and so does whatever reads Parquet. Memory does not grow with the number of flows; live ones
-        are written as far as they have got. Trailers and WebSocket messages are not in it, nor
-        columns of your own; a capture (`flows.save`) has all.
+        The columns are those of `df`, with the headers and trailers of requests and responses, and
+        bodies and WebSocket messages if you ask for them; `nbproxy.datasets.layout` describes them.
+        `nbproxy.scan(path)` reads it again, and so does whatever reads Parquet. Memory does not
+        grow with the number of flows; live ones are written as far as they have got. Certificates
+        are not in it, nor columns of your own; a capture (`flows.save`) has all.
 
         Nothing is masked: headers, paths and bodies hold passwords and tokens as they were. Files
         here can be read by you alone (mode 0600); elsewhere it is yours to see to that.
@@ -81,7 +81,7 @@ class Errands:
         Args:
             path: A folder, or a URL that fsspec knows (`s3://bucket/flows`): that takes
                 `pip install 'nbproxy[parquet]'`.
-            bodies: Whether to write bodies too, as sent.
+            bodies: Whether to write bodies too, as sent, and WebSocket messages.
             partition: What names the folders: "date" (of `time`, in UTC) and text columns of the
                 frame; () for no folders. With very many hosts, ("date",) makes larger files.
             compression: "zstd", "snappy", "gzip", "lz4", "brotli" or "none".

@@ -73,6 +73,12 @@ def facts(text):
             pa.schema({"id": pa.string()}, metadata={b"nbproxy": b'{"version":1,"partition":{}}'}),
             "its column 'id' is missing, or is no int64",
         ),
+        (
+            layout.schema(bodies=False)
+            .append(pa.field("websocket", pa.string()))
+            .with_metadata({layout.KEY: b'{"version": 1, "partition": {}}'}),
+            "its column 'websocket' is no struct",
+        ),
     ],
 )
 def test_files_that_are_refused(found, message):

@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import nbproxy
-from nbproxy.datasets import writing
+from nbproxy.datasets import layout, writing
 from nbproxy.datasets.reading import flows_of_part
+from nbproxy.model.headers import Headers
+from nbproxy.model.websocket import WebSocketData, WebSocketMessage
 from tests.datasets.conftest import flow_to
 
 HOSTS = [
@@ -128,6 +130,56 @@ def test_without_bodies_flows_have_none(tmp_path):
     ((_, flow),) = flows_of_part(part)
     assert flow.response.raw_content is None
     assert flow.response.status_code == 200
+
+
+@pytest.mark.parametrize("bodies", [True, False])
+def test_trailers_and_websocket_messages(tmp_path, bodies):
+    flows = [flow_to(0), flow_to(1), flow_to(2)]
+    flows[0].request.trailers = Headers([("Digest", b"caf\xe9"), ("digest", "2")])
+    flows[0].response.trailers = Headers()
+    flows[1].response = None
+    flows[2].websocket = websocket = WebSocketData(
+        [WebSocketMessage(1, True, b"hello", 17.5), WebSocketMessage(2, False, b"\0", 18.0)],
+        *(False, 1001, "away", 19.0),
+    )
+    writing.write(flows, tmp_path / "set", bodies=bodies)
+    seen = {}
+
+    def request(flow):
+        seen[flow.request.path] = flow
+
+    nbproxy.scan(tmp_path / "set").run(request, out=tmp_path / "out")
+    again = [seen[flow.request.path] for flow in flows]
+    assert again[0].request.trailers.fields == ((b"Digest", b"caf\xe9"), (b"digest", b"2"))
+    assert again[0].response.trailers.fields == ()
+    assert [each.request.trailers for each in again[1:]] == [None, None]
+    assert again[2].response.trailers is None
+    assert [each.websocket for each in again] == [None, None, websocket if bodies else None]
+    saved = nbproxy.open(*(tmp_path / "out").iterdir())
+    (kept,) = [flow for flow in saved if flow.request.path == flows[2].request.path]
+    assert kept.websocket == again[2].websocket
+
+
+def test_a_dataset_of_old_is_read(tmp_path):
+    """One without the columns that came later; also beside files that have them."""
+    writing.write([flow_to(0)], tmp_path / "set", bodies=True, partition=())
+    (file,) = (tmp_path / "set").iterdir()
+    table = pq.read_table(file)
+    pq.write_table(table.drop_columns(["websocket", *layout.TRAILERS]), file)
+    writing.write([flow_to(1)], tmp_path / "set", bodies=True, partition=(), append=True)
+    (part,) = nbproxy.scan(tmp_path / "set").parts
+    found = [flow for _, flow in flows_of_part(part)]
+    assert [flow.response.content for flow in found] == [b"x" * 2000] * 2
+    assert [flow.websocket for flow in found] == [None, None]
+    assert [flow.response.trailers for flow in found] == [None, None]
+
+
+def test_large_conversations_are_written_a_few_at_a_time():
+    flows = [flow_to(number) for number in range(6)]
+    for flow in flows:
+        flow.websocket = WebSocketData([WebSocketMessage(2, True, b"x" * 2**20)] * 9)
+    assert [len(some) for some in writing._batches(flows, bodies=True)] == [2, 2, 2]
+    assert [len(some) for some in writing._batches(flows, bodies=False)] == [6]
 
 
 def test_through_fsspec(captures):

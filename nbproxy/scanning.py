@@ -63,7 +63,8 @@ def scan(
 ) -> Scan:
     """Many captures as one Dask DataFrame: `pip install 'nbproxy[dask]'`.
 
-    The columns and dtypes are those of `nbproxy.df`, and `file`. The index, `id`, is the
+    The columns and dtypes are those of `nbproxy.df`, those of your own that a dataset was written
+    with (missing in other files), and `file`. The index, `id`, is the
     number of the flow in its file: the key of its row in a capture and in a dataset, its place,
     counted from 0, in others. It is no id of this process, so `df.flow` does not take it.
 
@@ -108,9 +109,10 @@ def scan(
         )
     except (FormatError, OSError) as error:
         raise error.with_traceback(None) from None
+    own = parts[0].own if parts else {}
     # our text has the dtype that `df` has, whatever Dask would make of it
     with load("dask", "dask", "nbproxy.scan").config.set({"dataframe.convert-string": False}):
-        ddf = frames.from_map(frame_of_part, parts, meta=empty_frame(), label="nbproxy-scan")
+        ddf = frames.from_map(frame_of_part, parts, meta=empty_frame(own), label="nbproxy-scan")
     return Scan(ddf, parts)
 
 

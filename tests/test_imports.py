@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "own_columns": DATA | {"filters", "handlers", "store"},
     "offline": DATA | {"handlers", "scripts", "store"},  # ties these three
     # Ties files, the store and Parquet; of analysis it has the errors that name an extra.
-    "datasets": DATA | {"analysis", "formats", "store"},
+    "datasets": DATA | {"analysis", "filters", "formats", "store"},
     "scanning": DATA | {"analysis", "datasets", "offline", "proxy", "saved", "scripts", "store"},
     "holding": DATA | {"handlers", "addons"},
     "cassettes": DATA | {"engine", "handlers", "store", "formats", "addons", "saved"},

@@ -13,6 +13,8 @@ A row is a flow. The columns are `id` (the flow's id where it was recorded), tho
 - `websocket`, with bodies: how a WebSocket ended, and its messages; see `websockets`. NULL where
   there is none.
 
+- columns that users have added, by their names: text, 64-bit numbers, truth values or times.
+
 Files of version 1 may be without trailers and `websocket`, which came later: who does not know them
 reads the rest as before.
 
@@ -23,7 +25,8 @@ Spark undo; what is missing is called `__HIVE_DEFAULT_PARTITION__`. A name that 
 for a folder is cut, and ends with `~` and a digest.
 
 Each file says in its own metadata, under `nbproxy`, as JSON: `version` of all this, `partition`
-(the values its folders stand for, exactly), and `bodies`. A newer version is refused.
+(the values its folders stand for, exactly), `bodies`, and `own` (what the columns that users have
+added are, by name; not there if there are none). A newer version is refused.
 """
 
 from __future__ import annotations
@@ -65,6 +68,22 @@ BODIES: Final = {"request_body": BODY, "response_body": BODY, "websocket": WEBSO
 LATER: Final = {**TRAILERS, **BODIES}
 """Columns that a file may be without."""
 
+OWN: Final = {
+    "str": pa.string(),
+    "nullable int": pa.int64(),
+    "float": pa.float64(),
+    "nullable bool": pa.bool_(),
+    "time": TYPES["time"],
+    "naive time": pa.timestamp("us"),
+}
+"""What columns that users have added can be."""
+
+FILE: Final = "file"
+"""In the frames of scans: which file a row comes from."""
+
+RESERVED: Final = frozenset({ID, DATE, FILE, *FRAME, *EXTRA, *LATER})
+"""How columns that users have added cannot be called here."""
+
 PARTITIONS: Final = (DATE, *(column.name for column in COLUMNS if column.kind == "str"))
 """What folders can be named by."""
 
@@ -72,9 +91,11 @@ _SAFE: Final = frozenset((string.ascii_letters + string.digits + "-_.").encode()
 _LONGEST: Final = 150  # file systems take 255 bytes
 
 
-def schema(*, bodies: bool) -> pa.Schema:
+def schema(*, bodies: bool, own: Mapping[str, str] | None = None) -> pa.Schema:
     """The columns of a dataset before it is partitioned, without metadata."""
-    return pa.schema({ID: pa.int64(), **FRAME, **EXTRA, **TRAILERS, **(BODIES if bodies else {})})
+    added = {name: OWN[kind] for name, kind in (own or {}).items()}
+    stored = {**FRAME, **EXTRA, **TRAILERS, **(BODIES if bodies else {})}
+    return pa.schema({ID: pa.int64(), **stored, **added})
 
 
 def folder(name: str, value: str | None) -> str:
@@ -91,9 +112,13 @@ def folder(name: str, value: str | None) -> str:
     return f"{name}={''.join(parts)}"
 
 
-def metadata(partition: Mapping[str, str | None], *, bodies: bool) -> dict[bytes, bytes]:
+def metadata(
+    partition: Mapping[str, str | None], *, bodies: bool, own: Mapping[str, str] | None = None
+) -> dict[bytes, bytes]:
     """What a file says about itself."""
-    facts = {"version": VERSION, "bodies": bodies, "partition": dict(partition)}
+    facts: dict[str, Any] = {"version": VERSION, "bodies": bodies, "partition": dict(partition)}
+    if own:
+        facts["own"] = dict(own)
     return {KEY: json.dumps(facts).encode()}
 
 
@@ -130,6 +155,26 @@ def partition_of(found: pa.Schema, file: str) -> dict[str, str | None]:
         if name in found.names and found.field(name).type != kind:
             raise FormatError(f"its column {name!r} is no {kind}", file)
     return partition
+
+
+def own_of(found: pa.Schema, file: str) -> dict[str, str]:
+    """What the columns that users have added to a file are, by name; see `OWN`.
+
+    Raises:
+        FormatError: They are not as the file says; or see `partition_of`.
+    """
+    partition_of(found, file)
+    own = json.loads(found.metadata[KEY]).get("own", {})
+    if not isinstance(own, dict) or not all(
+        kind in OWN
+        and name.isidentifier()
+        and name not in RESERVED
+        and name in found.names
+        and found.field(name).type == OWN[kind]
+        for name, kind in own.items()
+    ):
+        raise FormatError("its metadata is damaged", file)
+    return own
 
 
 def checked_partition(names: Iterable[str]) -> tuple[str, ...]:

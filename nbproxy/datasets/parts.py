@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nbproxy.datasets.layout import DATE, folder, partition_of
+from nbproxy.datasets.layout import DATE, folder, own_of
 from nbproxy.datasets.places import is_url, opened, place
 from nbproxy.errors import FormatError
 from nbproxy.formats import detect, find
@@ -84,6 +84,7 @@ class Part:
         files: Paths or URLs; several of a dataset only.
         keys: The first and the last key of the rows of a capture; None for all rows.
         where: Which flows are wanted of it.
+        own: The columns of users that its frame has, and what they are; see `layout.OWN`.
         strict: Whether damage is an error.
         options: For fsspec.
     """
@@ -92,6 +93,7 @@ class Part:
     files: tuple[str, ...]
     keys: tuple[int, int] | None = None
     where: Where = field(default_factory=Where)
+    own: Mapping[str, str] = field(default_factory=dict)
     strict: bool = False
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -143,7 +145,21 @@ def parts_of(
         warnings.warn(
             f"{problem}; nothing in it could be read", UserWarning, stacklevel=stacklevel + 1
         )
-    return [replace(part, where=where, strict=strict, options=dict(options)) for part in found]
+    own = _common(found)
+    return [
+        replace(part, where=where, own=own, strict=strict, options=dict(options)) for part in found
+    ]
+
+
+def _common(parts: Iterable[Part]) -> dict[str, str]:
+    """The columns of users that any of the parts has: text where they are of different kinds."""
+    own: dict[str, str] = {}
+    for part in parts:
+        for name, kind in part.own.items():
+            both = {own.get(name, kind), kind}
+            numbers = both == {"float", "nullable int"}
+            own[name] = kind if len(both) == 1 else "float" if numbers else "str"
+    return own
 
 
 def _sources(given: Iterable[Source]) -> Iterator[str | Path]:
@@ -161,8 +177,7 @@ def _sources(given: Iterable[Source]) -> Iterator[str | Path]:
 def _dataset(source: str, where: Where, options: Mapping[str, Any]) -> Iterator[Part]:
     """The parts of a Parquet dataset."""
     if is_url(source) and source.endswith(".parquet"):
-        _check(source, options)
-        yield Part("parquet", (source,))
+        yield Part("parquet", (source,), own=_own(source, options))
         return
     there = place(source, options).files()
     if not there:
@@ -170,19 +185,19 @@ def _dataset(source: str, where: Where, options: Mapping[str, Any]) -> Iterator[
             f"there is no Parquet dataset in {source!r}"
             + ("" if is_url(source) else f"; other files in a folder are named by {source}/*")
         )
-    _check(f"{source.rstrip('/')}/{there[0][0]}", options)
+    own = _own(f"{source.rstrip('/')}/{there[0][0]}", options)
     some: list[str] = []
     size = 0
     for name, file_size in there:
         if not where.passes(name.split("/")[:-1]):
             continue
         if some and (size + file_size > PART_BYTES or len(some) == _PART_FILES):
-            yield Part("parquet", tuple(some))
+            yield Part("parquet", tuple(some), own=own)
             some, size = [], 0
         some.append(f"{source.rstrip('/')}/{name}")
         size += file_size
     if some or there:  # nothing is wanted of it: then it has an empty part
-        yield Part("parquet", tuple(some or [f"{source.rstrip('/')}/{there[0][0]}"]))
+        yield Part("parquet", tuple(some or [f"{source.rstrip('/')}/{there[0][0]}"]), own=own)
 
 
 def _file(path: Path, rows: int) -> list[Part]:
@@ -197,25 +212,24 @@ def _file(path: Path, rows: int) -> list[Part]:
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(b"PAR1"):
-        _check(name, {})
-        return [Part("parquet", (name,))]
+        return [Part("parquet", (name,), own=_own(name, {}))]
     if head:  # an empty one is a file to which nothing has been written yet
         detect(head)
     return [Part("flows", (name,))]
 
 
-def _check(file: str, options: Mapping[str, Any]) -> None:
-    """See whether a Parquet file is of a dataset of flows; one that is damaged may be.
+def _own(file: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """The columns of users in a Parquet file, and so in its dataset; one that is damaged has none.
 
     Raises:
-        FormatError: It is not, or of a newer version.
+        FormatError: It is not of a dataset of flows, or of a newer version.
     """
     with opened(file, options) as source:
         try:
             found = pq.read_schema(source)
         except (pa.ArrowException, OSError):
-            return  # whoever reads it finds out what is wrong
-    partition_of(found, file)
+            return {}  # whoever reads it finds out what is wrong
+    return own_of(found, file)
 
 
 def _ranges(path: Path, rows: int) -> list[tuple[int, int] | None]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nbproxy.datasets.flows import flow_of_row
-from nbproxy.datasets.layout import FRAME, ID, partition_of
+from nbproxy.datasets.layout import FILE, FRAME, ID, OWN, own_of, partition_of
 from nbproxy.datasets.places import opened
 from nbproxy.errors import FormatError
 from nbproxy.formats import Notes, read_flows
@@ -35,20 +35,20 @@ from nbproxy.store.schema import COLUMNS
 from nbproxy.store.segments import Rows, Segment, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from nbproxy.datasets.parts import Part, Where
     from nbproxy.model.flow import HTTPFlow
 
     Tell = Callable[[str], None]
 
-FILE: Final = "file"
 NUMBER: Final = "id"
 """The index of frames: the flow's number in its file."""
 
 _ROWS: Final = 500
 _TEXT: Final[Any] = TEXT
 _INT: Final[Any] = pd.Int64Dtype()
+_BOOL: Final[Any] = pd.BooleanDtype()
 _TIME: Final[Any] = pd.DatetimeTZDtype("us", "UTC")
 _KINDS: Final = {column.name: column.kind for column in COLUMNS}
 _KEYS: Final = "SELECT id FROM flows WHERE id >= ? AND id <= ? ORDER BY id LIMIT ?"
@@ -79,7 +79,7 @@ def frame_of_part(part: Part, columns: Sequence[str] | None = None) -> pd.DataFr
         FormatError: A file is damaged, and the part is strict.
         OSError: A file cannot be read.
     """
-    wanted = [*FRAME, FILE] if columns is None else list(columns)
+    wanted = [*FRAME, *part.own, FILE] if columns is None else list(columns)
     if part.kind == "parquet":
         frame = _frame_of_dataset(part, wanted)
     else:
@@ -87,6 +87,8 @@ def frame_of_part(part: Part, columns: Sequence[str] | None = None) -> pd.DataFr
         for ids, rows in _rows_of_capture(part) if part.kind == "capture" else _rows_of_file(part):
             table.append_rows(ids, rows)
         frame = assemble(Rows.of(table.segments or [_no_rows()]))
+        for name in part.own:
+            frame[name] = _blank(part.own[name], len(frame))
         frame[FILE] = _repeated(part.files[0], len(frame))
     frame = _chosen(frame, part.where)[wanted]
     frame.index.name = NUMBER
@@ -94,12 +96,19 @@ def frame_of_part(part: Part, columns: Sequence[str] | None = None) -> pd.DataFr
     return frame
 
 
-def empty_frame() -> pd.DataFrame:
-    """A frame without rows, as all others are."""
+def empty_frame(own: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A frame without rows, as all others are; with these columns of users."""
     frame = assemble(Rows.of([_no_rows()]))
+    for name, kind in (own or {}).items():
+        frame[name] = _blank(kind, 0)
     frame[FILE] = _repeated(None, 0)
     frame.index.name = NUMBER
     return frame
+
+
+def _blank(kind: str, count: int) -> Any:
+    """A column of a user's in which all values are missing."""
+    return _column(pa.chunked_array([pa.nulls(count, OWN[kind])]), kind)
 
 
 def _no_rows() -> Segment:
@@ -281,30 +290,48 @@ def _frame_of_dataset(part: Part, wanted: Sequence[str]) -> pd.DataFrame:
     needed = set(wanted).union(["host"] if part.where.hosts is not None else [])
     if (part.where.first, part.where.last) != (None, None):
         needed.add("time")
-    names = [name for name in FRAME if name in needed]
+    names = [name for name in (*FRAME, *part.own) if name in needed]
     frames = []
     for name in part.files:
         with _as_far_as_it_goes(part, name, warn), _parquet(part, name) as found:
             file, partition = found
-            stored = [each for each in names if each not in partition]
-            frames.append(_frame_of(file.read([ID, *stored]), names, partition, name))
+            own = own_of(file.schema_arrow, name)
+            stored = [each for each in names if each not in partition and each in {*FRAME, *own}]
+            table = file.read([ID, *stored])
+            frames.append(_frame_of(table, names, partition, part.own, name))
     if not frames:
-        return empty_frame()
+        return empty_frame(part.own)
     return pd.concat(frames) if len(frames) > 1 else frames[0]
 
 
 def _frame_of(
-    table: pa.Table, names: Iterable[str], partition: dict[str, str | None], file: str
+    table: pa.Table,
+    names: Iterable[str],
+    partition: dict[str, str | None],
+    own: Mapping[str, str],
+    file: str,
 ) -> pd.DataFrame:
     columns = {}
     for name in names:
         if name in partition:
             columns[name] = _repeated(partition[name], len(table))
+        elif name not in table.column_names:
+            columns[name] = _blank(own[name], len(table))
+        elif name in own:
+            columns[name] = _column(_as(table[name], own[name]), own[name])
         else:
             columns[name] = _column(table[name], _KINDS[name])
     columns[FILE] = _repeated(file, len(table))
     index = pd.Index(table[ID].to_numpy(), dtype=np.int64)
     return pd.DataFrame(columns, index=index)
+
+
+def _as(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    """A column of a user's as a kind that it has in all of the datasets, or is missing."""
+    try:
+        return values.cast(OWN[kind])
+    except pa.ArrowException:  # this dataset's first file had said something else of it
+        return pa.chunked_array([pa.nulls(len(values), OWN[kind])])
 
 
 def _column(values: pa.ChunkedArray, kind: str) -> Any:
@@ -316,7 +343,9 @@ def _column(values: pa.ChunkedArray, kind: str) -> Any:
             return _INT.__from_arrow__(values)
         case "time":
             return _TIME.__from_arrow__(values)
-        case "float":
+        case "nullable bool":
+            return _BOOL.__from_arrow__(values)
+        case "float" | "naive time":
             return values.to_numpy()
         case _:
             return values.fill_null(False if kind == "bool" else 0).to_numpy()
@@ -326,6 +355,8 @@ def _flows_of_dataset(part: Part, tell: Tell) -> Iterator[tuple[str, HTTPFlow]]:
     for name in part.files:
         with _as_far_as_it_goes(part, name, tell), _parquet(part, name) as found:
             file, partition = found
-            for batch in file.iter_batches(batch_size=_ROWS):
+            own = own_of(file.schema_arrow, name)  # which no flow needs
+            names = [each for each in file.schema_arrow.names if each not in own] if own else None
+            for batch in file.iter_batches(batch_size=_ROWS, columns=names):
                 for row in batch.to_pylist():
                     yield name, flow_of_row({**row, **partition})

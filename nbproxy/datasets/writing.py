@@ -23,15 +23,19 @@ from nbproxy.datasets.layout import (
     checked_partition,
     folder,
     metadata,
+    own_of,
     pairs_of,
     schema,
 )
-from nbproxy.datasets.places import SUFFIX, check_folder, place
+from nbproxy.datasets.own import Own, own_columns
+from nbproxy.datasets.places import SUFFIX, check_folder, opened, place
 from nbproxy.datasets.websockets import cell_of, size_bytes
+from nbproxy.filters.computed import computed
 from nbproxy.store.frame import assemble
 from nbproxy.store.rows import read_rows
 from nbproxy.store.schema import COLUMNS
 from nbproxy.store.segments import Rows, Segment
+from nbproxy.store.view import Flows
 
 if TYPE_CHECKING:
     import os
@@ -70,11 +74,19 @@ def write(
         raise ValueError(f"compression={compression!r}: it takes {', '.join(COMPRESSIONS)}")
     check_folder(path)
     where = place(path, storage_options)
-    if not append and where.files():
+    there = where.files()
+    if not append and there:
         raise FileExistsError(
             f"there is a dataset in {where.name} already: append=True adds to it, or name another"
         )
-    writer = _Writer(where, names, compression, bodies=bodies)
+    known = (
+        _own_there(f"{where.name.rstrip('/')}/{there[0][0]}", storage_options) if there else None
+    )
+    own = Own(known or {})
+    if isinstance(flows, Flows) and computed:
+        own = own_columns(flows, known)
+        flows = own.flows(flows)
+    writer = _Writer(where, names, compression, own, bodies=bodies)
     try:
         for some in _batches(flows, bodies=bodies):
             writer.take(some)
@@ -83,6 +95,16 @@ def write(
         writer.undo()
         raise
     return writer.count
+
+
+def _own_there(file: str, options: Mapping[str, Any] | None) -> dict[str, str]:
+    """The columns that users have added to the dataset that a file belongs to."""
+    with opened(file, options or {}) as source:
+        try:
+            found = pq.read_schema(source)
+        except (pa.ArrowException, OSError):
+            return {}  # whoever reads it finds out what is wrong
+    return own_of(found, file)
 
 
 def _batches(flows: Iterable[HTTPFlow], *, bodies: bool) -> Iterator[list[HTTPFlow]]:
@@ -102,9 +124,9 @@ def _batches(flows: Iterable[HTTPFlow], *, bodies: bool) -> Iterator[list[HTTPFl
         yield some
 
 
-def table_of(flows: Sequence[HTTPFlow], *, bodies: bool) -> pa.Table:
+def table_of(flows: Sequence[HTTPFlow], own: Own, *, bodies: bool) -> pa.Table:
     """Flows as a table, before it is partitioned."""
-    kinds = schema(bodies=bodies)
+    kinds = schema(bodies=bodies, own=own.kinds)
     frame = assemble(Rows.of([Segment.of(range(len(flows)), read_rows(flows))]))
     columns: dict[str, Any] = {ID: pa.array([flow.id for flow in flows], pa.int64())}
     for name in _FRAME:
@@ -128,7 +150,7 @@ def table_of(flows: Sequence[HTTPFlow], *, bodies: bool) -> pa.Table:
         columns["response_body"] = [
             None if message is None else message.raw_content for message in responses
         ]
-    return pa.table(columns, schema=kinds)
+    return pa.table({**columns, **own.columns(flows)}, schema=kinds)
 
 
 @dataclass
@@ -148,13 +170,14 @@ class _Writer:
     """
 
     def __init__(
-        self, where: Place, partition: tuple[str, ...], compression: str, *, bodies: bool
+        self, where: Place, partition: tuple[str, ...], compression: str, own: Own, *, bodies: bool
     ) -> None:
         self.count = 0
         self._place = where
         self._partition = partition
         self._compression = compression
         self._bodies = bodies
+        self._own = own
         self._held: dict[Values, _Held] = {}
         self._size = 0
         self._run = secrets.token_hex(4)
@@ -162,7 +185,7 @@ class _Writer:
 
     def take(self, flows: Sequence[HTTPFlow]) -> None:
         """Add the rows of some flows."""
-        table = table_of(flows, bodies=self._bodies)
+        table = table_of(flows, self._own, bodies=self._bodies)
         self.count += len(table)
         rows: dict[Values, list[int]] = {}
         keys = [self._values(table, name) for name in self._partition]
@@ -198,7 +221,9 @@ class _Writer:
         self._size -= held.size
         values = dict(zip(self._partition, key, strict=True))
         table = pa.concat_tables(held.tables)
-        table = table.replace_schema_metadata(metadata(values, bodies=self._bodies))
+        table = table.replace_schema_metadata(
+            metadata(values, bodies=self._bodies, own=self._own.kinds)
+        )
         file = f"part-{self._run}-{len(self._written):05}{SUFFIX}"
         name = "/".join([*(folder(*each) for each in values.items()), file])
         self._written.append(name)
@@ -211,7 +236,7 @@ class _Writer:
             self._write(key)
         if not self._written and not self._place.files():
             self._partition = ()
-            self._held[()] = _Held([table_of([], bodies=self._bodies)])
+            self._held[()] = _Held([table_of([], self._own, bodies=self._bodies)])
             self._write(())
 
     def undo(self) -> None:

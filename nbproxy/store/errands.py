@@ -73,7 +73,11 @@ class Errands:
         bodies and WebSocket messages if you ask for them; `nbproxy.datasets.layout` describes them.
         `nbproxy.scan(path)` reads it again, and so does whatever reads Parquet. Memory does not
         grow with the number of flows; live ones are written as far as they have got. Certificates
-        are not in it, nor columns of your own; a capture (`flows.save`) has all.
+        are not in it; a capture (`flows.save`) has all.
+
+        Columns of your own (`nbproxy.column`) are columns there, too: of the type that fits all
+        their values, or of text, with a warning, if none does. The frame is made for that. A
+        dataset that is added to keeps the columns it has.
 
         Nothing is masked: headers, paths and bodies hold passwords and tokens as they were. Files
         here can be read by you alone (mode 0600); elsewhere it is yours to see to that.
@@ -96,7 +100,9 @@ class Errands:
             ImportError: A URL, and fsspec (or what it needs for that URL) is not installed.
             NotADirectoryError: There is a file of that name.
             OSError: It cannot be written. What had been written so far is removed.
-            ValueError: `partition` or `compression` is not known.
+            FormatError: What is there is no dataset of flows, or one of a newer nbproxy.
+            ValueError: `partition` or `compression` is not known; or a column of yours has values
+                that are not of its type in the dataset that is added to.
         """
         if self.exporter is None:
             raise RuntimeError("nothing has said how datasets are written: import nbproxy.proxy")

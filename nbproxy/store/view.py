@@ -91,7 +91,17 @@ class Flows(Analysis, Errands, Sequence["HTTPFlow"]):
     @overload
     def __getitem__(self, index: slice) -> Flows: ...
     def __getitem__(self, index: int | slice) -> HTTPFlow | Flows:
-        """The flow at a position, or the flows of a slice, which then stay the same."""
+        """The flow at a position, or the flows of a slice, which then stay the same.
+
+        A slice of up to 1,000 flows keeps them also when they are removed from the store. A larger
+        one would have to hold them all in memory, so it only remembers which they are: those that
+        are removed are left out of its frame, of iteration and of what it saves, while `len` and
+        positions stay as they were.
+
+        Raises:
+            IndexError: There is no such position, or the flow there was removed.
+            TypeError: It is neither a position nor a slice.
+        """
         ids = self._ids()
         if isinstance(index, slice):
             return self._slice(ids[index])
@@ -106,8 +116,11 @@ class Flows(Analysis, Errands, Sequence["HTTPFlow"]):
             ) from None
         flow = self._fetch(number)
         if flow is None:
-            raise IndexError(f"the flow at position {index} was removed")
+            raise IndexError(f"the flow at position {index} was removed{self._why_gone()}")
         return flow
+
+    def _why_gone(self) -> str:
+        return ""
 
     def _slice(self, ids: Sequence[int]) -> Flows:
         return _Kept(self.store, ids, self.expression)
@@ -286,6 +299,14 @@ class _Kept(Flows):
 
     def _fetch(self, number: int) -> HTTPFlow | None:
         return self._flows.get(number) or self.store.get(number)
+
+    def _why_gone(self) -> str:
+        if len(self._kept) <= _FEW:
+            return ""
+        return (
+            f": a slice of more than {_FEW:,} flows does not hold them; a smaller one does, and "
+            "flows.save(path) before they are removed keeps any number"
+        )
 
     def _find_id(self, number: int) -> HTTPFlow | None:  # a slice may run backwards
         return self._fetch(number) if number in self._kept else None

@@ -131,6 +131,7 @@ class _Facts:
         listed: True if headers are handled as lists: `headers["x"] = [...]`.
         texted: True if they are handled as text: `headers["x"] = "..."`.
         dotted: Chains such as "flow.request.reply" and "ctx.log".
+        parses_empty: True if a filter is made of an option that is empty by default.
     """
 
     modules: set[str] = field(default_factory=set)
@@ -143,6 +144,7 @@ class _Facts:
     generators: set[str] = field(default_factory=set)
     listed: bool = False
     texted: bool = False
+    parses_empty: bool = False
 
     def imports(self, *modules: str) -> bool:
         """Whether one of these modules, or something below it, is imported."""
@@ -213,6 +215,10 @@ def _without_context(facts: _Facts) -> Era:
     # with six a script ran on both Pythons, as 0.18 did
     if facts.imports("mitmproxy.models", "netlib", "mitmproxy.filt", "mitmproxy.protocol", "six"):
         return Era.D
+    # a master's methods; what 1.0 and later have by this name is a module
+    methods = {"master.duplicate_flow", "master.replay_request"}
+    if facts.imports("mitmproxy.master") and methods & facts.dotted:
+        return Era.D
     if "start" in facts.hooks or counts.get("configure") == 2:
         old = facts.imports("mitmproxy.flow.FlowWriter", "mitmproxy.flow.FlowReader")
         return Era.D if old or facts.has("ctx.master.apps") else Era.E
@@ -232,7 +238,9 @@ def _without_context(facts: _Facts) -> Era:
         return Era.G if facts.has("ctx.log") else Era.H
     if _is_before_7(facts, defined):
         return Era.F
-    return Era.G if facts.has("ctx.log") else Era.H
+    if facts.has("ctx.log"):
+        return Era.G
+    return Era.F if facts.parses_empty else Era.H
 
 
 _GONE_IN_7: Final = (
@@ -288,7 +296,52 @@ def _read(tree: ast.Module) -> _Facts:
             facts.names.update(each.id for each in targets if isinstance(each, ast.Name))
     for each_node in ast.walk(tree):
         _note(each_node, facts)
+    facts.parses_empty = "flowfilter.parse" in facts.dotted and _parses_empty(tree)
     return facts
+
+
+def _parses_empty(tree: ast.Module) -> bool:
+    """Whether an option that is empty by default is made a filter without a look at it.
+
+    Until 7 that was None, which `flowfilter.match` took for all flows; since 8 it is a ValueError.
+    """
+    empty: set[str] = set()
+    parsed: set[str] = set()
+    looked_at: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            chain = _chain(node.func)
+            if chain.endswith(".add_option"):
+                empty |= _empty_option(node)
+            elif chain.endswith("flowfilter.parse"):
+                parsed.update(*(_options(each) for each in node.args[:1]))
+        elif isinstance(node, (ast.If, ast.IfExp)):
+            looked_at |= _options(node.test)
+        elif isinstance(node, ast.BoolOp):
+            looked_at |= _options(node)
+        elif isinstance(node, (ast.Try, ast.With)):  # the error is caught
+            looked_at |= {name for each in node.body for name in _options(each)}
+    return bool((empty & parsed) - looked_at)
+
+
+def _empty_option(call: ast.Call) -> set[str]:
+    """The name of an option that is added, if it is "" by default."""
+    names = ("name", "typespec", "default")
+    given: dict[str | None, ast.expr] = dict(zip(names, call.args, strict=False))
+    given |= {keyword.arg: keyword.value for keyword in call.keywords}
+    name, default = given.get("name"), given.get("default")
+    if not isinstance(name, ast.Constant) or not isinstance(default, ast.Constant):
+        return set()
+    return {str(name.value)} if default.value == "" else set()
+
+
+def _options(node: ast.AST) -> set[str]:
+    """The names of options that are read in a part of a script."""
+    return {
+        each.attr
+        for each in ast.walk(node)
+        if isinstance(each, ast.Attribute) and _chain(each.value).endswith("options")
+    }
 
 
 def _is_generator(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

@@ -8,6 +8,17 @@ import pytest
 from nbproxy.scripts import eras
 from nbproxy.scripts.eras import Era
 
+# Of an empty filter flowfilter.parse made None until 7; since 8 it raises ValueError.
+FILTERS = """
+from mitmproxy import ctx, flowfilter
+class Filter:
+    def load(self, loader): loader.add_option("mine", str, "", "which")
+    def configure(self, updated):
+        self.filter = {parsed}
+    def response(self, flow): print(flowfilter.match(self.filter, flow))
+addons = [Filter()]
+"""
+
 SHAPES = {
     "A": [
         "def start(ctx): pass\ndef response(ctx, flow): pass",
@@ -35,6 +46,7 @@ SHAPES = {
         "from netlib import strutils\ndef response(flow): pass",
         "from mitmproxy.flow import FlowWriter\ndef start(): pass\ndef response(flow): pass",
         "from six.moves import urllib\ndef request(flow): pass",
+        "from mitmproxy import master\ndef request(f): master.replay_request(f)",
     ],
     "E": [
         "import sys\ndef start(): pass\ndef response(flow): pass",
@@ -48,6 +60,7 @@ SHAPES = {
         "from mitmproxy.net.http import Headers",
         "from mitmproxy import connections\ndef load(l): pass",
         "from mitmproxy import ctx\ndef request(f):\n    if f.request.is_replay: return",
+        FILTERS.format(parsed="flowfilter.parse(ctx.options.mine)"),
     ],
     "G": [
         "from mitmproxy import ctx, http\ndef client_connected(client): ctx.log.info('x')",
@@ -59,6 +72,15 @@ SHAPES = {
         "from mitmproxy.addonmanager import Loader\ndef load(loader: Loader): pass",
         "from mitmproxy import http\ndef request(f): f.response = http.Response.make(200)",
         "def error(self, flow): pass",
+        FILTERS.format(parsed="flowfilter.parse(ctx.options.mine or '~all')"),
+        FILTERS.format(parsed="flowfilter.parse(ctx.options.mine) if ctx.options.mine else None"),
+        FILTERS.format(parsed="ctx.options.mine and flowfilter.parse(ctx.options.mine)"),
+        FILTERS.format(parsed="flowfilter.parse('.')"),
+        FILTERS.replace('""', '"."').format(parsed="flowfilter.parse(ctx.options.mine)"),
+        FILTERS.format(
+            parsed="""None
+        with suppress(ValueError): self.filter = flowfilter.parse(ctx.options.mine)"""
+        ),
     ],
 }
 

@@ -129,6 +129,11 @@ class _Host:
 
         return frame_of_log(rows)
 
+    def frame_of_scripts(self, rows: list[dict[str, Any]]) -> Any:
+        from nbproxy.store.frame import frame_of_scripts  # noqa: PLC0415 - as above
+
+        return frame_of_scripts(rows)
+
     def certificate(self, der: bytes) -> Mapping[str, Any]:
         from nbproxy.certs.certificate import Certificate  # noqa: PLC0415 - slow to import
 

@@ -67,6 +67,10 @@ class Host(Protocol):
         """A DataFrame of log entries."""
         ...
 
+    def frame_of_scripts(self, rows: list[dict[str, Any]]) -> Any:
+        """A DataFrame of the table of scripts."""
+        ...
+
     def certificate(self, der: bytes) -> Mapping[str, Any]:
         """What a certificate says, by attribute name."""
         ...

@@ -425,7 +425,7 @@ class Scripts(World):
         return self._named(index)[0]
 
     def rows(self) -> list[dict[str, Any]]:
-        """The table, a dict for each script: `path arguments era hooks calls errors reloads`."""
+        """The table, a dict for each script, with what `df` has as columns."""
         return [
             {
                 "path": script.label,
@@ -439,6 +439,15 @@ class Scripts(World):
             }
             for script in self
         ]
+
+    @property
+    def df(self) -> Any:
+        """A DataFrame of the table, as it is now: a row for each script, in the order of loading.
+
+        Columns: `path`, `arguments`, `era`, `hooks` (names, blanks between them), how many `calls`,
+        `errors` and `reloads` there were, and `last_error` in one line, "" for none.
+        """
+        return self.host.frame_of_scripts(self.rows())
 
     def __repr__(self) -> str:
         rows = self.rows()

@@ -72,6 +72,14 @@ def frame_of_log(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame
 
 
+def frame_of_scripts(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """A DataFrame of the table of scripts; see `nbproxy.scripts.manager.Scripts.df`."""
+    texts, numbers = ("path", "arguments", "era", "hooks"), ("calls", "errors", "reloads")
+    dtypes: dict[str, Any] = {**dict.fromkeys(texts, TEXT), **dict.fromkeys(numbers, "int64")}
+    dtypes["last_error"] = TEXT
+    return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
+
+
 def frame_of_changes(rows: Sequence[tuple[int, str, Any, Any]]) -> pd.DataFrame:
     """A DataFrame of changes: `flow` (id), `field`, `before`, `after` (values of any type)."""
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]

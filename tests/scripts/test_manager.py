@@ -122,6 +122,23 @@ def test_the_table(idle, write, make_flow):
     assert idle.scripts[0] is idle.scripts["a.py"]
 
 
+def test_the_table_as_a_frame(idle, write, make_flow):
+    empty = idle.scripts.df
+    assert len(empty) == 0
+    idle.load(write("a.py", "def request(flow): flow.marked = 1 / 0\ndef response(flow): pass"))
+    path = write("b.py", "def response(ctx, flow): pass")
+    idle.load(f"{path} 'x y'", era="0.11")
+    for _ in range(2):
+        idle.handlers.fire("request", make_flow())
+    frame = idle.scripts.df
+    assert frame.to_dict("records") == idle.scripts.rows()
+    assert list(frame.dtypes) == list(empty.dtypes)
+    assert list(frame.columns) == list(empty.columns)
+    assert list(frame[frame.errors > 0].calls) == [2]
+    assert frame.path.str.endswith("b.py").tolist() == [False, True]
+    assert frame.arguments[1] == "'x y'"
+
+
 def test_an_era_can_be_given(idle, write):
     script = idle.load(write("a.py", "def response(flow): pass"), era="7.0")
     assert script.era == "G"

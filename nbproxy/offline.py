@@ -72,7 +72,7 @@ def run(
     script = as_addon(script) if is_function(script) else script
     check(script)
     originals = list(flows)
-    before, after = copies(originals), copies(originals)
+    before, after = _as_they_are(originals)
     scripts.run(script, after, era=era, in_place=True)
     store = Store(in_memory=IN_MEMORY)
     for flow in after:
@@ -148,7 +148,7 @@ def preview(
         TypeError: It cannot be a handler.
     """
     originals = list(flows)
-    before, after = copies(originals), copies(originals)
+    before, after = _as_they_are(originals)
     registry = Registry(hint_slow_s=0, reporter=registered.reporter)
     try:
         _put(registry, handler, registered, hook)
@@ -189,6 +189,21 @@ def _rehearse(registry: Registry, flow: HTTPFlow) -> None:
     flow._control = None  # noqa: SLF001 - as above
 
 
+def _as_they_are(flows: list[HTTPFlow]) -> tuple[list[HTTPFlow], list[HTTPFlow]]:
+    """What to compare with, and copies to be changed.
+
+    A flow that is over stays as it is, so it is compared with itself: a second copy of each would
+    take as much memory again. One that is live may go on meanwhile.
+    """
+    live = [flow.live for flow in flows]  # before they are copied: none comes to life again
+    made = copies(flows)
+    before = [
+        _copy(new, {}) if going_on else flow
+        for flow, new, going_on in zip(flows, made, live, strict=True)
+    ]
+    return before, made
+
+
 def copies(flows: Iterable[HTTPFlow]) -> list[HTTPFlow]:
     """Copies of flows, down to what they share: flows of one connection still have one."""
     connections: dict[int, Any] = {}
@@ -218,7 +233,7 @@ def _deep(value: Any) -> Any:
 def _compare(
     originals: list[HTTPFlow], before: list[HTTPFlow], after: list[HTTPFlow]
 ) -> list[Change]:
-    """Against how a flow was when the copies were made: it may go on meanwhile."""
+    """What is different, by the ids of the originals."""
     return [
         change
         for flow, old, new in zip(originals, before, after, strict=True)

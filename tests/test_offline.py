@@ -1,6 +1,7 @@
 """Scripts and handlers on flows that are over."""
 
 import functools
+import gc
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,7 @@ import pytest
 import nbproxy
 from nbproxy import Proxy, concurrent, saved
 from nbproxy.errors import ScriptError
-from nbproxy.model.flow import Error
+from nbproxy.model.flow import Error, HTTPFlow
 from nbproxy.model.headers import Headers
 from nbproxy.model.websocket import TEXT, WebSocketData, WebSocketMessage
 from nbproxy.offline import copies
@@ -85,6 +86,45 @@ def test_a_script_on_saved_flows(flows, write, tmp_path):
     assert list(done.df.status) == [200, 201, 202]
     assert done.save(tmp_path / "out.mitm") == 3
     assert len(flows) == 3
+
+
+@pytest.mark.parametrize("way", ["run", "preview"])
+def test_flows_that_are_over_are_copied_once(proxy, way):
+    def count():
+        gc.collect()
+        return sum(isinstance(each, HTTPFlow) for each in gc.get_objects())
+
+    flows = list(proxy.flows)
+    before, seen = count(), []
+
+    def response(flow):
+        flow.marked = "x"
+        if flow.request.path == "/59":
+            seen.append(count())
+
+    if way == "run":
+        changed = proxy.flows.run(response).changes()
+    else:
+        changed = proxy.preview(response, flows)
+    assert rows(changed) == [(flow.id, "marked", "", "x") for flow in flows]
+    assert seen == [before + len(flows)]
+
+
+def test_a_live_flow_may_go_on_meanwhile(proxy):
+    class Control:
+        def resume(self): ...
+        def kill(self): ...
+
+    flow = proxy.flows[0]
+    flow._control = Control()
+
+    def response(copied):
+        flow.comment = "went on"
+        copied.marked = "x"
+
+    assert rows(proxy.preview(response, [flow])) == [(flow.id, "marked", "", "x")]
+    assert rows(proxy.flows[:1].run(response).changes()) == [(flow.id, "marked", "", "x")]
+    flow._control = None
 
 
 def test_one_flow_alone(flows, proxy, write):

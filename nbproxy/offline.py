@@ -16,6 +16,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from nbproxy import hooks
+from nbproxy.handlers.calling import METADATA_KEY
 from nbproxy.handlers.concurrent import is_concurrent
 from nbproxy.handlers.handler import Source
 from nbproxy.handlers.registry import Registry
@@ -129,8 +130,8 @@ def preview(
     """What a handler would change, without touching the flows.
 
     If it is registered, it is called as it would be live: for the hooks and the flows that it was
-    registered for. What fails is shown as it would be live. `flow.kill()` is seen as an `error`,
-    and the hooks after it do not come; nothing is held by `flow.intercept()`.
+    registered for. What fails is shown as it would be live, and is no change. `flow.kill()` is seen
+    as an `error`, and the hooks after it do not come; nothing is held by `flow.intercept()`.
 
     Args:
         handler: A function, a registered handler or its number, or an object whose methods are
@@ -155,6 +156,7 @@ def preview(
         for original, flow in zip(originals, after, strict=True):
             flow._id = original.id  # noqa: SLF001 - what is said of it is about that one
             _rehearse(registry, flow)
+            _forget_failures(original, flow)
     finally:
         registry.close()
     return frame_of(_compare(originals, before, after))
@@ -187,6 +189,14 @@ def _rehearse(registry: Registry, flow: HTTPFlow) -> None:
             _complete(registry.fire("error", flow))
             break
     flow._control = None  # noqa: SLF001 - as above
+
+
+def _forget_failures(original: HTTPFlow, flow: HTTPFlow) -> None:
+    """Take out our own note of what failed: it is nothing that the handler did to the flow."""
+    if METADATA_KEY in original.metadata:
+        flow.metadata[METADATA_KEY] = original.metadata[METADATA_KEY]
+    else:
+        flow.metadata.pop(METADATA_KEY, None)
 
 
 def _as_they_are(flows: list[HTTPFlow]) -> tuple[list[HTTPFlow], list[HTTPFlow]]:

@@ -330,13 +330,16 @@ async def test_preview_of_all_kinds_with_a_loop_running(proxy):
 
 def test_preview_of_one_that_fails(proxy, capsys):
     def response(flow):
+        flow.marked = "x"
         raise KeyError(flow.request.path)
 
-    ((number, field, before, after),) = rows(proxy.preview(response, proxy.flows[:1]))
-    assert (number, field, before) == (proxy.flows[0].id, "metadata['handler_errors']", None)
-    assert "KeyError" in after[0]
+    first, second = flows = proxy.flows[:2]
+    second.metadata["handler_errors"] = ["of then"]
+    changes = rows(proxy.preview(response, flows))
+    assert changes == [(flow.id, "marked", "", "x") for flow in flows]  # and nothing else
     assert "KeyError" in capsys.readouterr().err
-    assert not proxy.flows[0].metadata
+    assert not first.metadata
+    assert second.metadata == {"handler_errors": ["of then"]}
 
 
 @pytest.mark.parametrize("kind", ["sync", "async", "thread"])

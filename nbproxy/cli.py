@@ -27,12 +27,15 @@ from nbproxy.model.escape import visible
 from nbproxy.model.masking import default_masker
 from nbproxy.options import OPTIONS, check
 from nbproxy.proxy import Proxy
+from nbproxy.scripts.eras import Era
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from nbproxy.filters import Filter
     from nbproxy.model.flow import HTTPFlow
+    from nbproxy.scripts.log import Entry
+    from nbproxy.scripts.manager import Scripts
     from nbproxy.store.store import Store
 
 _URL_SHOWN = 200
@@ -356,8 +359,40 @@ def _load_scripts(proxy: Proxy, arguments: argparse.Namespace) -> None:
         check(name, "")  # there is no such option: says so, and what was meant
 
 
+class _Errors:
+    """What scripts of 0.18 to 6 said at level *error*: their `mitmdump` then ended with status 1.
+
+    Of 8 and later only what went wrong at the start does so, and nothing of 0.17 and before.
+    """
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+        self._eras: dict[str, Era] = {}
+        self._said: set[str] = set()
+        scripts.log.subscribe(self._heard)
+
+    def loaded(self) -> None:
+        """All scripts are there: note whose era is which, while they are."""
+        self._eras = {script.label: script.era for script in self._scripts}
+
+    def tell(self) -> bool:
+        """Say whose they were; whether there were any."""
+        found = [s for s, era in self._eras.items() if Era.D <= era <= Era.F and s in self._said]
+        for label in found:
+            complain(f"-s {label}: errors occurred during run")
+        return bool(found)
+
+    def _heard(self, entry: Entry) -> None:
+        if entry.level == "error":
+            self._said.add(entry.script)
+
+
 async def _run(arguments: argparse.Namespace, options: dict[str, Any]) -> bool:
-    """Run until a signal comes, or with -n until all is read; False if a file was damaged."""
+    """Run until a signal comes, or with -n until all is read.
+
+    Returns:
+        False if a file was damaged, or a script was of a time when its errors counted and had some.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -369,11 +404,13 @@ async def _run(arguments: argparse.Namespace, options: dict[str, Any]) -> bool:
         if recording is not None:
             files.callback(recording.close)
         paths = _files(arguments, recording)
+        errors = _Errors(proxy.scripts) if arguments.script else None
         async with contextlib.AsyncExitStack() as stack:
             with contextlib.redirect_stdout(sys.stderr):  # ours is the first line on it
                 stack.callback(proxy.close)
-                if arguments.script:
+                if errors is not None:
                     _load_scripts(proxy, arguments)
+                    errors.loaded()
                 if not arguments.no_server:
                     await stack.enter_async_context(proxy)
                 elif arguments.script:
@@ -392,7 +429,8 @@ async def _run(arguments: argparse.Namespace, options: dict[str, Any]) -> bool:
             reader = Reader(proxy.store, printer, play)
             await _work(printer, reader.run(paths), stop, forever=not arguments.no_server)
         printer.print_ended()
-    return reader.ok
+    failed = errors is not None and errors.tell()
+    return reader.ok and not failed
 
 
 async def _work(
@@ -422,7 +460,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 after SIGINT or SIGTERM, or when all is read (-n); 1 if the proxy cannot
-        run or a file could not be read to its end; 2 for bad arguments.
+        run, a file could not be read to its end or a script of 0.18 to 6 said errors; 2 for bad
+        arguments.
     """
     arguments = parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):

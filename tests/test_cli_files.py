@@ -191,6 +191,31 @@ def test_a_script_that_fails_does_not_stop_the_reading(sample, write):
     assert f"{script}: failed in response" in done.stderr
 
 
+LOGGING = """
+from mitmproxy import ctx
+def response(flow): ctx.log.{level}(str(flow.request.is_replay))
+"""
+FAILING = {
+    "B": ("def response(context, flow): 1 / 0", 0),
+    "D": ("from netlib import version\ndef response(flow): 1 / 0", 1),
+    "E, at the start": ("def start(): 1 / 0", 1),
+    "F, at the end": ("def tick(): pass\ndef done(): 1 / 0", 1),
+    "F, said so": (LOGGING.format(level="error"), 1),
+    "F, only a warning": (LOGGING.format(level="warn"), 0),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_the_status_after_errors_is_that_of_a_scripts_time(sample, write, name):
+    text, status = FAILING[name]
+    script = write("bad.py", text)
+    done = run("-r", sample, "-s", script)
+    assert done.returncode == status, done.stderr
+    assert len(done.stdout.splitlines()) == 3
+    said = f"nbproxy: -s {script}: errors occurred during run" in done.stderr.splitlines()
+    assert said is bool(status)
+
+
 @pytest.mark.parametrize("kind", ["missing", "folder", "same", "no mitm", "nowhere"])
 def test_files_that_cannot_be_used(kind, sample, tmp_path):
     other = tmp_path / "x.har"

@@ -1,5 +1,6 @@
 """Scripts and handlers on flows that are over."""
 
+import asyncio
 import functools
 import gc
 import subprocess
@@ -187,6 +188,46 @@ def test_nothing_changed(flows, write):
     frame = flows.run(write("def response(flow): pass\n")).changes()
     assert rows(frame) == []
     assert frame["flow"].dtype == "int64"
+
+
+def test_tasks_of_a_script_where_no_loop_runs(proxy, write):
+    path = write(
+        """
+        import asyncio
+        from mitmproxy import ctx
+        tasks = []
+        async def wait(flow):
+            flow.comment = "began"
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ctx.log.info("ended")
+        def request(flow):
+            tasks.append(asyncio.create_task(wait(flow)))
+        async def response(flow):
+            await asyncio.sleep(0)
+            flow.marked = "x"
+        def done():
+            asyncio.get_running_loop().call_soon(ctx.log.info, "over")
+        """
+    )
+    done = proxy.flows[:2].run(str(path))
+    assert [flow.marked for flow in done] == ["x", "x"]
+    assert {entry.level for entry in proxy.log} <= {"info"}
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        asyncio.get_running_loop()
+
+
+def test_who_has_no_loop_may_run_one(proxy, write):
+    text = "import asyncio\ndef response(flow): asyncio.run(asyncio.sleep(0)); flow.marked = 'x'"
+    assert proxy.flows[0].run(str(write(text)), era="2.0").marked == "x"
+
+    def response(flow):
+        asyncio.run(asyncio.sleep(0))
+        flow.marked = "x"
+
+    assert proxy.flows[0].run(response).marked == "x"
+    assert not len(proxy.log)
 
 
 def test_options_and_log_are_those_of_the_proxy(proxy, write):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import html
 import shlex
 import threading
@@ -17,6 +18,7 @@ from nbproxy.scripts.bodyviews import Contentviews
 from nbproxy.scripts.compat import flows as modern_flows
 from nbproxy.scripts.compat.master import replay
 from nbproxy.scripts.log import Log
+from nbproxy.scripts.loops import call_on_a_loop
 from nbproxy.scripts.program import addon_of
 from nbproxy.scripts.progress import progress
 from nbproxy.scripts.reload import Watcher
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from nbproxy.scripts.eras import Era
     from nbproxy.scripts.host import Host
     from nbproxy.scripts.log import Entry
-    from nbproxy.scripts.program import Target
+    from nbproxy.scripts.program import Program, Target
 
     Loadable = str | os.PathLike[str] | object
 
@@ -337,7 +339,8 @@ class Scripts(World):
     ) -> list[HTTPFlow]:
         """Run a script over stored flows, in its era's own order of events.
 
-        It is executed anew and gets `done` at the end; live traffic does not meet it.
+        It is executed anew and gets `done` at the end; live traffic does not meet it. Where no loop
+        runs, files for 3.0 and later have one for that time: their hosts had one since 4.0.
 
         Args:
             what: As in `load`; a `Script` is loaded anew from its file.
@@ -356,15 +359,22 @@ class Scripts(World):
         script = self._passing(what, era)
         program = script.prepare()
         chosen = list(flows) if in_place else [flow.copy() for flow in flows]
+        pass_all = functools.partial(self._pass_all, script, program, chosen)
+        if script.addon is None and not script.era.has_start:
+            call_on_a_loop(pass_all)
+        else:
+            pass_all()
+        return chosen
+
+    def _pass_all(self, script: Script, program: Program, flows: list[HTTPFlow]) -> None:
         script.begin(running=True)
         try:
             targets = program.targets()
-            for flow in progress(chosen, "flows"):
+            for flow in progress(flows, "flows"):
                 self._play(script, targets, flow)
         finally:
             script._run(program.done)  # noqa: SLF001 - with its output, as everything it does
             script.state = "removed"
-        return chosen
 
     def play(self, flow: HTTPFlow) -> None:
         """Give a stored flow to the loaded scripts, one after the other, and let them change it.

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 from nbproxy import filters
 from nbproxy._version import __version__
 from nbproxy.errors import ConfigError, FilterError, FormatError, NbproxyError, ScriptError
-from nbproxy.formats import Notes, detect, find, read_flows
+from nbproxy.formats import SUFFIXES, Notes, detect, find, read_flows
 from nbproxy.formats.appending import open_for_appending
 from nbproxy.formats.mitm import Writer
 from nbproxy.model.escape import visible
 from nbproxy.model.masking import default_masker
 from nbproxy.options import OPTIONS, check
 from nbproxy.proxy import Proxy
+from nbproxy.saved import CAPTURE
 from nbproxy.scripts.eras import Era
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 _URL_SHOWN = 200
 # Names of files that -w cannot write: they are made at once, of all flows.
-_OTHERS = (".har", ".zhar", ".nbproxy", ".curl.sh")
+_OTHERS = (f".{CAPTURE}", ".zhar", *(end for end, kind in SUFFIXES.items() if kind != "mitm"))
 # Flows that end within this time are printed together.
 _TOGETHER_S = 0.05
 

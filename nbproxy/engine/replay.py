@@ -107,6 +107,8 @@ class _Replay(LiveFlow):
         flow.server_conn = server.conn
         self._server = server
         try:
+            if self.killed:  # while it was connecting: there was nothing to cut yet
+                raise Killed
             await self._send_and_read(server)
         except BaseException:
             server.abort()

@@ -185,9 +185,20 @@ async def test_it_can_be_killed(proxy, flow):
     assert (await flow.replay()).error.msg == "killed by a handler"
 
 
+async def test_killed_while_it_connects(proxy, make_origin):
+    requests = []
+    origin = make_origin(lambda wire: requests.append(wire.message()))
+    proxy.on("server_connect")(lambda server: proxy.flows[-1].kill())
+    new = await HTTPFlow(Request.make("GET", origin.url)).replay(proxy=proxy)
+    assert (new.response, new.error.msg) == (None, "killed by a handler")
+    assert new.server_conn.timestamp_end
+    origin.close()
+    assert not any(requests)
+
+
 async def test_killed_while_the_server_thinks(proxy, make_origin):
     go = threading.Event()
-    origin = make_origin(answering(lambda m: go.wait(20) and response()))
+    origin = make_origin(answering(lambda m: response() if go.wait(20) else b""))
     flow = HTTPFlow(Request.make("GET", origin.url))
     sending = asyncio.ensure_future(flow.replay(proxy=proxy))
     await asyncio.to_thread(wait_until, lambda: origin.wires)
@@ -198,7 +209,7 @@ async def test_killed_while_the_server_thinks(proxy, make_origin):
 
 async def test_cancelling(proxy, make_origin):
     go = threading.Event()
-    origin = make_origin(answering(lambda m: go.wait(20) and response()))
+    origin = make_origin(answering(lambda m: response() if go.wait(20) else b""))
     flow = HTTPFlow(Request.make("GET", origin.url))
     sending = asyncio.ensure_future(flow.replay(proxy=proxy))
     await asyncio.to_thread(wait_until, lambda: origin.wires)
@@ -292,7 +303,7 @@ def test_flows_of_files_need_a_proxy(proxy, flow, tmp_path, monkeypatch):
 
 async def test_the_proxy_stops_meanwhile(proxy, make_origin):
     go = threading.Event()
-    origin = make_origin(answering(lambda m: go.wait(20) and response()))
+    origin = make_origin(answering(lambda m: response() if go.wait(20) else b""))
     flow = HTTPFlow(Request.make("GET", origin.url))
     sending = asyncio.ensure_future(flow.replay(proxy=proxy))
     await asyncio.to_thread(wait_until, lambda: origin.wires)
@@ -512,7 +523,7 @@ async def test_so_many_at_a_time(proxy, make_origin):
 
 async def test_cancelling_ends_what_is_under_way(proxy, make_origin):
     go = threading.Event()
-    origin = make_origin(answering(lambda m: go.wait(20) and response()))
+    origin = make_origin(answering(lambda m: response() if go.wait(20) else b""))
     made = HTTPFlow(Request.make("GET", origin.url))
     made.response = Response.make(200)
     proxy.store.opened(made)
@@ -530,7 +541,7 @@ async def test_cancelling_ends_what_is_under_way(proxy, make_origin):
 
 async def test_the_proxy_stops_in_the_middle(proxy, make_origin):
     go = threading.Event()
-    origin = make_origin(answering(lambda m: go.wait(20) and response()))
+    origin = make_origin(answering(lambda m: response() if go.wait(20) else b""))
     made = HTTPFlow(Request.make("GET", origin.url))
     made.response = Response.make(200)
     proxy.store.opened(made)

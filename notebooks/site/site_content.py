@@ -109,7 +109,7 @@ def orders(number: int) -> dict[str, object] | None:
 
 def orders_wait_s(number: int) -> float:
     """How long the shop looks for a customer's orders: for some much longer."""
-    return 0.15 if number % 5 == 0 else 0.01 + number % 7 * 0.005
+    return 0.45 if number % 5 == 0 else 0.01 + number % 7 * 0.005
 
 
 def users_page(page: int) -> dict[str, object] | None:

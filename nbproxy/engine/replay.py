@@ -107,8 +107,6 @@ class _Replay(LiveFlow):
         flow.server_conn = server.conn
         self._server = server
         try:
-            if self.killed:  # while it was connecting: there was nothing to cut yet
-                raise Killed
             await self._send_and_read(server)
         except BaseException:
             server.abort()
@@ -118,6 +116,8 @@ class _Replay(LiveFlow):
         self.core.upstream.release(server)
 
     async def _send_and_read(self, server: ServerConnection) -> None:
+        if self.killed:  # while it was connecting: there was nothing to cut yet
+            raise Killed
         flow, request, core = self.flow, self.flow.request, self.core
         method = request.method.encode("ascii")
         server.conn.requests += 1

@@ -22,8 +22,8 @@ from nbproxy.filters.filter import Filter
 from nbproxy.filters.frame import _Frame as ColumnsOf  # how `mask` there reads a frame
 from nbproxy.filters.jsonpath import follow, parse_path
 from nbproxy.filters.judging import NO, UNDECIDED, YES, Judge
+from nbproxy.model.clean import clean_text
 from nbproxy.store.frame import MARK
-from nbproxy.store.rows import clean_text
 from nbproxy.store.schema import INDEX
 from nbproxy.store.view import Flows
 

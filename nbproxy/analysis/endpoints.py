@@ -22,6 +22,7 @@ from nbproxy.analysis.samples import (
     members_of,
     per_group,
 )
+from nbproxy.model.clean import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ class Endpoints(Pictured):
                 if isinstance(schema, dict):
                     where = (number, row["method"], row["template"], message)
                     fields = _fields(schema, "$", 1.0)
-                    rows += [(*where, _clean(path), *rest) for path, *rest in fields]
+                    rows += [(*where, clean_text(path), *rest) for path, *rest in fields]
         names = ["endpoint", "method", "template", "message"]
         names += ["field", "type", "format", "null_rate", "presence"]
         made = pd.DataFrame(rows, columns=names)
@@ -65,11 +66,6 @@ class Endpoints(Pictured):
             made[name] = made[name].astype(grouping.TEXT)
         made.attrs.update(MARK)
         return made
-
-
-def _clean(path: str) -> str:
-    """A path that a column of text can hold: half of a character becomes U+FFFD."""
-    return path.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _fields(schema: dict[str, Any], path: str, presence: float) -> Iterator[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from nbproxy.datasets.layout import FRAME, OWN, RESERVED
-from nbproxy.store.rows import clean_text
+from nbproxy.model.clean import clean_text
 from nbproxy.store.values import inferred
 
 if TYPE_CHECKING:

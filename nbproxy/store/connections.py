@@ -10,9 +10,9 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from nbproxy.model.clean import clean_float, clean_int, clean_text
 from nbproxy.model.connection import Client, Connection, Server, format_address
 from nbproxy.store import tagged
-from nbproxy.store.rows import clean_float, clean_int, clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

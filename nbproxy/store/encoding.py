@@ -13,13 +13,13 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from nbproxy.model.clean import clean_float, clean_int, clean_text
 from nbproxy.model.flow import VIEW_PREFIX, Error, HTTPFlow
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Message, Request, Response
 from nbproxy.model.websocket import WebSocketData, WebSocketMessage
 from nbproxy.store import tagged
 from nbproxy.store.connections import keep
-from nbproxy.store.rows import clean_float, clean_int, clean_text
 from nbproxy.store.schema import COLUMNS as FRAME
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
+from nbproxy.model.clean import clean_bool, clean_float, clean_int, clean_text
 from nbproxy.store.columns import EPOCH, MISSING, TEXT, Column, Floats, Ints, Objects, Texts
-from nbproxy.store.rows import clean_bool, clean_float, clean_int, clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

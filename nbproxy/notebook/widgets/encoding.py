@@ -16,8 +16,8 @@ import sys
 from array import array
 from typing import TYPE_CHECKING, Any, Final
 
+from nbproxy.model.clean import clean_bool, clean_float, clean_int, clean_text
 from nbproxy.notebook.shown import path_text, plain
-from nbproxy.store.rows import clean_bool, clean_float, clean_int, clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

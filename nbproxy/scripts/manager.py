@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import functools
 import html
+import os
 import shlex
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,6 @@ from nbproxy.scripts.script import Script, World
 from nbproxy.scripts.settings import ScriptOptions, builtin_commands
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
@@ -101,7 +101,7 @@ class Scripts(World):
         if isinstance(what, Script):
             return self._load_again(what, era)
         wanted = eras.parse(era) if era is not None else None
-        if isinstance(what, str) or hasattr(what, "__fspath__"):
+        if isinstance(what, (str, os.PathLike)):
             file, argv = arguments.split(what)
             return self._load_file(file, argv, wanted, key)
         addon = addon_of(what)
@@ -215,7 +215,7 @@ class Scripts(World):
         found = [s for s in self._scripts if s is what or (s.addon is not None and s.addon is what)]
         if not found and isinstance(what, int):
             found = [s for s in self._scripts if s.number == what]
-        if not found and (isinstance(what, str) or hasattr(what, "__fspath__")):
+        if not found and isinstance(what, (str, os.PathLike)):
             text = str(what)
             with contextlib.suppress(ScriptError):
                 file, argv = arguments.split(text)
@@ -398,7 +398,7 @@ class Scripts(World):
                 addon=what.addon,
                 era=wanted or what._given_era,  # noqa: SLF001 - one of ours
             )
-        if isinstance(what, str) or hasattr(what, "__fspath__"):
+        if isinstance(what, (str, os.PathLike)):
             file, argv = arguments.split(what)
             return Script(self, label=str(file), file=file.absolute(), argv=argv, era=wanted)
         addon = addon_of(what)

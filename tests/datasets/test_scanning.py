@@ -363,33 +363,30 @@ def test_a_dataset_of_several_files_in_a_part(tmp_path):
     ],
 )
 def test_errors_name_the_extra(blocked, call, extra):
-    code = f"""
-import sys
-sys.modules["{blocked}"] = None
-import nbproxy, nbproxy.datasets.writing
-try:
-    {call}
-except ImportError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert f"needs {blocked}" in done.stdout
-    assert extra in done.stdout
+    said = said_without(blocked, "import nbproxy, nbproxy.datasets.writing", call)
+    assert f"needs {blocked}" in said
+    assert extra in said
 
 
 @pytest.mark.parametrize(
     "call", ["place('s3://bucket/x')", "opened('s3://bucket/x', {}).__enter__()"]
 )
 def test_errors_name_the_library_for_a_kind_of_url(call):
+    said = said_without("s3fs", "from nbproxy.datasets.places import opened, place", call)
+    assert said.startswith("for s3:// fsspec needs a library of its own")
+    assert "s3fs" in said
+
+
+def said_without(blocked, imports, call):
+    """What the error says that a call raises where a library is missing."""
     code = f"""
 import sys
-sys.modules["s3fs"] = None
-from nbproxy.datasets.places import opened, place
+sys.modules["{blocked}"] = None
+{imports}
 try:
     {call}
 except ImportError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("for s3:// fsspec needs a library of its own")
-    assert "s3fs" in done.stdout
+    return done.stdout

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from nbproxy.model.clean import clean_text
 from nbproxy.model.history import METADATA_KEY
 from nbproxy.model.websocket import WebSocketData, WebSocketMessage
 
@@ -56,7 +57,7 @@ def cell_of(flow: HTTPFlow) -> dict[str, Any] | None:
     return {
         "closed_by_client": None if closed is None else bool(closed),
         "close_code": _whole(websocket.close_code),
-        "close_reason": _text(websocket.close_reason),
+        "close_reason": clean_text(websocket.close_reason),
         "timestamp_end": _time(websocket.timestamp_end),
         "left_out_messages": _whole(left_out.get("messages")),
         "left_out_bytes": _whole(left_out.get("bytes")),
@@ -118,9 +119,11 @@ def _time(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value).encode("utf-8", "replace").decode()
-
-
 def _octets(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+    if isinstance(value, bytes):
+        return value
+    text = str(value)
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")

@@ -37,8 +37,13 @@ def test_what_was_left_out_is_known():
 def test_nonsense_is_written_as_near_as_can_be():
     flow = new_flow()
     odd = WebSocketMessage(2**70, True, "ü\udcff", "now", left_out=-(2**70))
-    flow.websocket = WebSocketData([odd], "x", 2**63, "\ud800", 1)
+    half = WebSocketMessage(1, False, "a\ud800", 2.0)
+    flow.websocket = WebSocketData([odd, half], "x", 2**63, "\ud800", 1)
     again = through_arrow(flow).websocket
     assert again == WebSocketData(
-        [WebSocketMessage(0, True, b"\xc3\xbc\xff")], True, None, "?", 1.0
+        [WebSocketMessage(0, True, b"\xc3\xbc\xff"), WebSocketMessage(1, False, b"a?", 2.0)],
+        True,
+        None,
+        "\ufffd",
+        1.0,
     )

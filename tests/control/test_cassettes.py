@@ -111,7 +111,7 @@ def test_clients_that_know_of_no_proxy_are_told_by_a_capture(make_proxy, origin,
     answers = []
     for _ in range(2):
         with proxy.capture(), proxy.cassette(path) as tape:
-            answers.append(httpx.get(f"{origin.url}/x").text)
+            answers.append(httpx.get(f"{origin.url}/x", timeout=60).text)
     assert tape.hits == 1
     assert answers[0] == answers[1]
 
@@ -174,33 +174,34 @@ def test_failures_are_not_recorded(proxy, origin, make_origin, path):
     assert len(nbproxy.open(path)) == 1
 
 
-def test_the_end_waits_for_what_is_under_way(proxy, make_origin, path):
+def test_the_end_waits_for_what_is_under_way(proxy, make_origin, path, monkeypatch):
+    monkeypatch.setattr("nbproxy.cassettes.SETTLE_S", 60.0)
     go = threading.Event()
-    origin = make_origin(answering(lambda m: go.wait(20) and response(m.target)))
+    origin = make_origin(answering(lambda m: go.wait(60) and response(m.target)))
     with proxy.cassette(path):
         slow = aside(lambda: get(proxy, f"{origin.url}/slow"))
-        wait_until(lambda: len(proxy.flows) == 1)
+        wait_until(lambda: origin.wires)  # the cassette has seen the request by then
         threading.Timer(0.1, go.set).start()
-    assert slow.result(20) == ["/slow"]
+    assert slow.result(60) == ["/slow"]
     assert len(nbproxy.open(path)) == 1
 
 
 def test_but_not_for_ever(proxy, make_origin, path, monkeypatch):
     monkeypatch.setattr("nbproxy.cassettes.SETTLE_S", 0.05)
     go = threading.Event()
-    origin = make_origin(answering(lambda m: go.wait(20) and response(m.target)))
+    origin = make_origin(answering(lambda m: go.wait(60) and response(m.target)))
 
     def leave():
         with proxy.cassette(path):
             slow = aside(lambda: get(proxy, f"{origin.url}/slow"))
-            wait_until(lambda: len(proxy.flows) == 1)
+            wait_until(lambda: origin.wires)
         return slow
 
     with pytest.warns(UserWarning, match="1 request still under way"):
         slow = leave()
     assert not path.exists()
     go.set()
-    slow.result(20)
+    slow.result(60)
 
 
 async def test_async_with_on_the_same_loop(confdir, make_origin, path):
@@ -232,7 +233,7 @@ def test_with_curl(proxy, origin, path):
                 ["curl", "-s", "-x", proxy.url, f"{origin.url}/c"],
                 capture_output=True,
                 text=True,
-                timeout=20,
+                timeout=60,
                 check=True,
             )
             assert done.stdout == "0 /c"
@@ -248,7 +249,7 @@ def test_answers_of_handlers_are_recorded_too(proxy, path):
 
 
 def test_the_proxys_own_page_is_none_of_its_business(proxy, path):
-    with proxy.cassette(path) as tape, httpx.Client(trust_env=False) as client:
+    with proxy.cassette(path) as tape, httpx.Client(trust_env=False, timeout=60) as client:
         assert client.get(f"{proxy.url}/proxy.pac").status_code == 200
     assert tape.recorded == 0
 

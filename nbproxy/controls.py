@@ -228,9 +228,10 @@ class Controls:
         """
         from nbproxy.engine.replay import replay  # noqa: PLC0415 - see above
 
-        if self._engine is None or self.runner is None:
+        engine, runner = self._engine, self.runner  # another thread may stop the proxy meanwhile
+        if engine is None or runner is None:
             raise RuntimeError("the proxy is stopped, it cannot send anything; start() it")
-        return self.runner.submit(replay(self._engine.core, flow, hooks=True))
+        return runner.submit(replay(engine.core, flow, hooks=True))
 
     def replay_server(
         self,

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import nbproxy
-from nbproxy import HTTPFlow, Request, Response, _current
+from nbproxy import HTTPFlow, Proxy, Request, Response, _current
 from nbproxy.replaying import Variation, changed
 from nbproxy.scripts import progress
 from tests.support.clients import through
@@ -558,6 +558,15 @@ async def test_the_proxy_stops_in_the_middle(proxy, thinker):
     with pytest.raises(RuntimeError, match="stopped"):
         await work
     assert len(thinker.asked) == 5
+
+
+def test_another_thread_may_stop_the_proxy_while_one_begins(proxy, origin, monkeypatch):
+    """It looks once at what it needs: a second look may find nothing."""
+    looks = iter([proxy._engine])
+    monkeypatch.setattr(Proxy, "_engine", property(lambda _: next(looks, None)), raising=False)
+    flow = HTTPFlow(Request.make("GET", f"{origin.url}/x"))
+    proxy.resend(flow).result(60)
+    assert seen(flow)["path"] == "/x"
 
 
 def test_a_line_says_how_far_it_is(flows, monkeypatch, capsys):

@@ -44,7 +44,7 @@ def proxy(ca):
 @pytest.fixture
 def client(proxy):
     trust = ssl.create_default_context(cafile=proxy.ca_file)
-    with httpx.Client(proxy=proxy.url, verify=trust) as client:
+    with httpx.Client(proxy=proxy.url, verify=trust, timeout=60) as client:
         yield client
 
 
@@ -295,10 +295,10 @@ def test_answers_over_https_to_those_who_trust_it_already(client, proxy):
 
 
 def test_answers_at_its_own_address(proxy):
-    page = httpx.get(proxy.url)
+    page = httpx.get(proxy.url, timeout=60)
     assert page.status_code == 200
     assert "This is an intercepting proxy" in page.text
-    assert httpx.get(f"{proxy.url}/favicon.ico").status_code == 404
+    assert httpx.get(f"{proxy.url}/favicon.ico", timeout=60).status_code == 404
 
 
 def test_head_and_wrong_methods_leave_the_connection_in_order(client, proxy):
@@ -322,6 +322,7 @@ def test_what_curl_downloads_is_what_curl_can_trust(proxy, tmp_path):
 def test_another_name_and_none_at_all(ca):
     folder = str(ca.key_file.parent)
     with Proxy(port=0, confdir=folder, onboarding_host="proxy.test") as proxy:
-        assert httpx.get("http://proxy.test/cert/pem", proxy=proxy.url).status_code == 200
+        answer = httpx.get("http://proxy.test/cert/pem", proxy=proxy.url, timeout=60)
+        assert answer.status_code == 200
     with Proxy(port=0, confdir=folder, onboarding=False) as proxy:
-        assert httpx.get(proxy.url).status_code == 400
+        assert httpx.get(proxy.url, timeout=60).status_code == 400

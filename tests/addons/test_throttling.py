@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from nbproxy import Response
+from nbproxy.protocol.http1 import ClientStream
 from tests.support.clients import aside, through
 from tests.support.proxies import answering, last_flow, response, wait_until
 
@@ -18,17 +19,26 @@ def origin(make_origin):
 
 
 def test_only_what_matches_waits(proxy, origin):
-    rule = proxy.throttle("~u /slow", latency=0.3)
+    rule = proxy.throttle("~u /slow", latency=1000)
     with through(proxy) as client:
-        began = time.monotonic()
         slow = aside(lambda: client.get(f"{origin.url}/slow"))
-        wait_until(lambda: any(f.request.path == "/slow" for f in proxy.flows))
+        wait_until(lambda: rule.hits == 1)
         assert client.get(f"{origin.url}/fast").text == "/fast"
         assert not slow.done()
-        assert slow.result(20).text == "/slow"
-        assert time.monotonic() - began >= 0.3
+        proxy.stop()
+        with pytest.raises(httpx.TransportError):
+            slow.result(60)
+    assert len(origin.wires) == 1
     assert rule.hits == 1
-    assert repr(rule) == "<throttle ~u /slow, 0.3 s: 1 hit>"
+    assert repr(rule) == "<throttle ~u /slow, 1000 s: 1 hit>"
+
+
+def test_what_waits_goes_on(proxy, origin):
+    proxy.throttle(latency=0.3)
+    with through(proxy) as client:
+        began = time.monotonic()
+        assert client.get(f"{origin.url}/slow").text == "/slow"
+        assert time.monotonic() - began >= 0.3
 
 
 def test_a_delay_between_two_numbers(proxy, origin):
@@ -36,23 +46,31 @@ def test_a_delay_between_two_numbers(proxy, origin):
     with through(proxy) as client:
         for _ in range(3):
             client.get(f"{origin.url}/x")
+    wait_until(lambda: not any(flow.live for flow in proxy.flows))
     for flow in proxy.flows:
         assert flow.duration >= 0.05
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_bodies_trickle(make_proxy, make_origin, large):
+def test_bodies_trickle(make_proxy, make_origin, monkeypatch, large):
     """As fast as they may, whether they are read whole first or pass as they come."""
     proxy = make_proxy(stream_large_bodies=1000 if large else 2**20)
     origin = make_origin(answering(lambda _: response(b"x" * 20_000)))
     proxy.throttle(bandwidth=50_000)
+    pieces = []  # as they are sent: a client that is slow itself finds several at once
+    write = ClientStream.write_piece
+
+    def note(self, how, data):
+        pieces.append(len(data))
+        write(self, how, data)
+
+    monkeypatch.setattr(ClientStream, "write_piece", note)
     with through(proxy) as client:
         began = time.monotonic()
-        with client.stream("GET", origin.url) as answer:
-            pieces = list(answer.iter_raw())
+        assert client.get(origin.url).content == b"x" * 20_000
         took = time.monotonic() - began
-    assert sum(map(len, pieces)) == 20_000
-    assert len(pieces) > 3
+    assert sum(pieces) == 20_000
+    assert max(pieces) <= 50_000 / 20
     assert took >= 0.35
     assert bool(last_flow(proxy).response.stream) is large
     assert last_flow(proxy).response.content == b"x" * 20_000

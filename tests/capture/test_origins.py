@@ -74,7 +74,7 @@ def test_each_request_on_a_kept_connection_has_its_own_line(cells, proxy):
 
 def test_httpx(cells, proxy):
     cells.run(
-        "with httpx.Client(proxy=proxy.url, trust_env=False) as client:\n"
+        "with httpx.Client(proxy=proxy.url, trust_env=False, timeout=60) as client:\n"
         "    client.get(url + '/?1')\n"
         "    client.get(url + '/?2')"
     )
@@ -126,7 +126,7 @@ async def test_tasks_of_a_cell(cells, proxy):
         "    return answer.status_code"
     )
     await cells.arun(
-        "async with httpx.AsyncClient(proxy=proxy.url, trust_env=False) as client:\n"
+        "async with httpx.AsyncClient(proxy=proxy.url, trust_env=False, timeout=60) as client:\n"
         "    await client.get(url + '/?1')\n"
         "    await client.get(url + '/?2')\n"
         "    await asyncio.gather(*(fetch(client, f'/?{n}') for n in (3, 4)))\n"
@@ -161,7 +161,7 @@ def test_subprocesses_stand_for_the_line_that_started_them(cells, proxy):
 
 
 def test_strangers_have_no_site(cells, proxy, site):
-    requests.get(f"{site.http_url}/?outside", proxies=proxy.proxies, timeout=20)
+    requests.get(f"{site.http_url}/?outside", proxies=proxy.proxies, timeout=60)
     assert sites(proxy) == [("/?outside", None, None, None)]
     assert proxy.flows[0].metadata == {}
     assert proxy.df["cell"].isna().all()
@@ -185,7 +185,7 @@ def test_the_memory_of_connections_is_bounded(proxy, monkeypatch, site):
     origins = proxy.origins
     monkeypatch.setattr(sys.modules[type(origins).__module__], "_KNOWN", 8)
     for _ in range(20):
-        requests.get(f"{site.http_url}/", proxies=proxy.proxies, timeout=20)
+        requests.get(f"{site.http_url}/", proxies=proxy.proxies, timeout=60)
     assert len(origins._senders) <= 8
 
 

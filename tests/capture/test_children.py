@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,3 +89,13 @@ def test_looking_takes_a_small_part_of_the_time(tmp_path):
     children = Children(proc, share=0.0, saved_s=1e-9)
     assert children.with_port("127.0.0.1", 4242) is not None  # what was saved up is spent now
     assert children.with_port("127.0.0.1", 4242) is None
+
+
+def test_waiting_for_the_processor_is_not_looking(tmp_path, monkeypatch):
+    """A machine that is busy with other things, which pauses us in the middle of it."""
+    children = Children(make_proc(tmp_path), share=0.0, saved_s=60)
+    late = iter(range(0, 10**6, 1000))
+    clocks = SimpleNamespace(monotonic=lambda: next(late), thread_time=time.thread_time)
+    monkeypatch.setattr(sys.modules[Children.__module__], "time", clocks)
+    for _ in range(3):
+        assert children.with_port("127.0.0.1", 4242) is not None

@@ -20,6 +20,7 @@ import itertools
 import logging
 import sys
 import threading
+import time
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -38,6 +39,7 @@ from nbproxy.capture.watch import WATCH, Dialled
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from types import FrameType
 
     from nbproxy.capture.block import Capture
     from nbproxy.capture.stacks import Code
@@ -51,6 +53,8 @@ _KNOWN: Final = 4096
 # A process starts right after we are told of it; its own clock counts hundredths of a second.
 _FORK_S: Final = 2.0
 _TICK_S: Final = 0.02
+# How long a thread that is about to read an answer may take until it does, at each look.
+_PAUSES_S: Final = (0.0, 0.0005, 0.002)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Origins:
         self._issued: set[bytes] = set()
         self._open: tuple[Capture, ...] = ()
         self._senders: dict[int, _Sender] = {}
+        self._unseen: set[int] = set()  # connections whose users are not seen to use them
         self._children = Children()
 
     def listen(self, port: int) -> None:
@@ -151,6 +156,7 @@ class Origins:
         if len(senders) >= _KNOWN:
             for number in list(itertools.islice(senders, _KNOWN // 4)):
                 del senders[number]
+                self._unseen.discard(number)
         senders[conn.id] = sender
         return sender
 
@@ -163,21 +169,41 @@ class Origins:
             return self._task_site(own, own.loop, conn, code)
         if conn.requests <= (1 if conn.tunnel is None else 2):
             return own.site  # who connects also asks first; a tunnel's CONNECT counts as well
-        found = thread_with(own.descriptor, own.thread)
+        found = self._thread_of(own, conn, code)
         if found is None:
             return own.site
         known = {each.ident: each for each in threading.enumerate()}
         return WATCH.place(stack(found[1]), thread=known.get(found[0]))
 
+    def _thread_of(self, own: Dialled, conn: Client, code: Code) -> tuple[int, FrameType] | None:
+        """The thread that uses a connection now, and its innermost frame; None if none seems to."""
+        found = thread_with(own.descriptor, own.thread)
+        if found is not None or own.thread == threading.get_ident():
+            return found
+        # between sending and reading a client may have no socket in sight: let it go on
+        for pause_s in _PAUSES_S if conn.id not in self._unseen else ():
+            time.sleep(pause_s)
+            found = thread_with(own.descriptor, own.thread)
+            if found is not None:
+                return found
+        self._unseen.add(conn.id)
+        frames = stack(sys._current_frames().get(own.thread))  # noqa: SLF001 - as in `stacks`
+        return (own.thread, frames[-1]) if has_cell(frames, code) else None
+
     def _task_site(
         self, own: Dialled, loop: AbstractEventLoop, conn: Client, code: Code
     ) -> Site | None:
         """The same on a connection of an event loop: the task that waits for the answer knows."""
-        task, frames = task_with(loop, conn.peername[1] if conn.peername else 0)
+        port = conn.peername[1] if conn.peername else 0
+        task, frames = task_with(loop, port)
         if task is None:  # it does not wait yet, if it is the one that runs
             frames = stack(sys._current_frames().get(own.thread))  # noqa: SLF001 - as in `stacks`
-            if own.thread == threading.get_ident() or not has_cell(frames, code):
+            if own.thread == threading.get_ident():
                 return own.site
+            if not has_cell(frames, code):
+                task, frames = task_with(loop, port)  # it waits since just now
+                if task is None:
+                    return own.site
         if task is not None and hasattr(task, "get_context"):  # Python 3.12
             return WATCH.place(frames, code.running(task.get_context()))
         dialled_by = own.site.cell if own.site is not None else None

@@ -1,6 +1,7 @@
 """Where requests come from, with real clients and a real proxy."""
 
 import asyncio
+import http.client
 import subprocess
 import sys
 import threading
@@ -79,6 +80,41 @@ def test_httpx(cells, proxy):
         "    client.get(url + '/?2')"
     )
     assert sites(proxy) == [("/?1", 2, 2, None), ("/?2", 2, 3, None)]
+
+
+def test_a_client_between_sending_and_reading_shows_no_socket(cells, proxy):
+    """There it may be when its request is looked at, on a busy machine."""
+    asked = threading.Event()
+    proxy.on("request", "~u late")(lambda flow: asked.set())
+    cells.names.update(asked=asked, http=http.client)
+    cells.run("conn = http.HTTPConnection('127.0.0.1', proxy.port)")
+    cells.run(
+        "def read():\n"
+        "    conn.getresponse().read()\n"
+        "conn.request('GET', url + '/?1')\n"
+        "read()\n"
+        "conn.request('GET', url + '/?late'); asked.wait(60)\n"
+        "read()\n"
+        "conn.close()"
+    )
+    assert sites(proxy) == [("/?1", 3, 3, None), ("/?late", 3, 5, None)]
+    assert len({flow.client_conn.id for flow in proxy.flows}) == 1
+
+
+def test_a_client_that_is_about_to_read_is_given_the_time(cells, proxy, monkeypatch):
+    """Nor is it known which thread it is, if another one has connected."""
+    origins = sys.modules[type(proxy.origins).__module__]
+    look, looks = origins.thread_with, []
+
+    def late(*arguments):
+        looks.append(arguments)
+        return look(*arguments) if len(looks) % 2 == 0 else None
+
+    monkeypatch.setattr(origins, "thread_with", late)
+    cells.run("thread = threading.Thread(target=get, args=['/?1'])\nthread.start()\nthread.join()")
+    cells.run("\nget('/?2')")
+    assert sites(proxy) == [("/?1", 2, 2, "get"), ("/?2", 3, 2, "get")]
+    assert len(looks) == 2
 
 
 def test_threads_work_for_the_cell_that_has_started_them(cells, proxy):

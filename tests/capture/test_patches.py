@@ -12,11 +12,16 @@ from nbproxy.capture.patches import Patches
 
 
 class Listener:
+    """Hears what the test's own thread does; others may still be at work for earlier tests."""
+
     def __init__(self):
         self.heard = []
         self.fails = False
+        self.thread = threading.get_ident()
 
     def note(self, *what):
+        if threading.get_ident() != self.thread:
+            return
         self.heard.append(what)
         if self.fails:
             raise RuntimeError("a fault of ours")

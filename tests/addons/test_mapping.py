@@ -93,9 +93,10 @@ def test_requests_go_elsewhere(proxy, origin, url, to, asked, got):
 
 
 def test_from_https_to_http(proxy, origin):
-    proxy.map_remote("https://api.test", origin.url)
+    """Where nothing listens; a name would have to be looked up, in vain and perhaps for long."""
+    proxy.map_remote("https://127.0.0.1:1", origin.url)
     with through(proxy) as client:
-        assert client.get("https://api.test/x").text.startswith("/x ")
+        assert client.get("https://127.0.0.1:1/x").text.startswith("/x ")
 
 
 def test_only_what_matches_goes_elsewhere(proxy, origin):
@@ -161,31 +162,31 @@ def test_secrets_in_urls_are_not_shown(proxy):
 
 
 def test_files_of_a_folder(proxy, folder):
-    rule = proxy.map_local("https://cdn.test/static", folder)
+    rule = proxy.map_local("https://127.0.0.1:1/static", folder)
     with through(proxy) as client:
-        found = client.get("https://cdn.test/static/main.js?v=3")
+        found = client.get("https://127.0.0.1:1/static/main.js?v=3")
         assert (found.status_code, found.text) == (200, "ours()")
         assert found.headers["content-type"] == "text/javascript; charset=utf-8"
-        assert client.get("https://cdn.test/static").text == "<p>top"
-        assert client.get("https://cdn.test/static/sub/").text == "<p>sub"
-        assert client.get("https://cdn.test/static/sub/a%20b_%C3%A4.txt").text == "blank"
-        assert client.get("https://cdn.test/static/odd%21name.txt").text == "odd"
-        assert client.get("https://cdn.test/static/nothing").status_code == 404
-        assert client.head("https://cdn.test/static/main.js").headers["content-length"] == "6"
+        assert client.get("https://127.0.0.1:1/static").text == "<p>top"
+        assert client.get("https://127.0.0.1:1/static/sub/").text == "<p>sub"
+        assert client.get("https://127.0.0.1:1/static/sub/a%20b_%C3%A4.txt").text == "blank"
+        assert client.get("https://127.0.0.1:1/static/odd%21name.txt").text == "odd"
+        assert client.get("https://127.0.0.1:1/static/nothing").status_code == 404
+        assert client.head("https://127.0.0.1:1/static/main.js").headers["content-length"] == "6"
         (folder / "main.js").write_text("new()")
-        assert client.get("https://cdn.test/static/main.js").text == "new()"
+        assert client.get("https://127.0.0.1:1/static/main.js").text == "new()"
     assert (rule.hits, rule.missing) == (7, 1)
     assert "7 hits, 1 not found" in repr(rule)
     assert not any(flow.server_conn.connected for flow in proxy.flows)
 
 
 def test_one_file(proxy, folder):
-    proxy.map_local(f"|~m GET|cdn.test/main.js|{folder / 'main.js'}")
+    proxy.map_local(f"|~m GET|127.0.0.1:1/main.js|{folder / 'main.js'}")
     with through(proxy) as client:
-        assert client.get("http://cdn.test/main.js?x").text == "ours()"
-        assert client.post("http://cdn.test/main.js").status_code == 502  # there is no such server
+        assert client.get("http://127.0.0.1:1/main.js?x").text == "ours()"
+        assert client.post("http://127.0.0.1:1/main.js").status_code == 502  # no server is there
         (folder / "main.js").unlink()
-        assert client.get("http://cdn.test/main.js").status_code == 404
+        assert client.get("http://127.0.0.1:1/main.js").status_code == 404
 
 
 def test_a_group_names_the_file(proxy, folder):

@@ -6,7 +6,7 @@ import gc
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support import examples
 from tests.support.kernels import LINES, Kernel, KernelPool, Line
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from pathlib import Path
 
-# How long an example takes is the machine's affair. On CI the examples are hypothesis's fixed ones.
-settings.register_profile("nbproxy", deadline=None)
+# How long an example takes, or to make one, is the machine's affair. On CI the examples are
+# hypothesis's fixed ones.
+settings.register_profile("nbproxy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nbproxy")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nbproxy.contentviews import VIEWS, Body, names, render
 from nbproxy.model.message import Request, Response
 
-DEEP = 200_000
+DEEP = 50_000
 
 
 def response(content, content_type="", **headers):

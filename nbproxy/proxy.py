@@ -291,8 +291,9 @@ class Proxy(Controls, Scripting):
             self.store.dtype_backend = value
         elif name in {"max_flows", "max_bytes", "max_age"}:
             self.store.limit(self._limits())
-        if self._engine is not None and self.runner is not None:
-            self.runner.call(self._engine.changed, name, value)
+        engine, runner = self._engine, self.runner  # once: another thread may stop the proxy
+        if engine is not None and runner is not None:
+            runner.call(engine.changed, name, value)
 
     def _limits(self) -> Limits:
         options = self.options
@@ -355,8 +356,9 @@ class Proxy(Controls, Scripting):
     @property
     def port(self) -> int:
         """The port it listens on; the one it would ask for while it does not."""
-        if self._engine is not None:
-            return self._engine.listener.port
+        engine = self._engine  # once: another thread may stop the proxy
+        if engine is not None:
+            return engine.listener.port
         return self._last_port or self.options.listen_port or _FIRST_PORT
 
     @property
@@ -401,8 +403,9 @@ class Proxy(Controls, Scripting):
     def set_door(self, door: Door | None) -> None:
         """Say who answers requests for `nbproxy.engine.door.PREFIX` on the proxy's own port."""
         self._door = door
-        if self._engine is not None:
-            self._engine.core.door = door
+        engine = self._engine
+        if engine is not None:
+            engine.core.door = door
 
     # -- who asks
 
@@ -412,8 +415,9 @@ class Proxy(Controls, Scripting):
         from nbproxy.capture.origins import Origins  # noqa: PLC0415 - not every proxy needs it
 
         origins = Origins()
-        if self._engine is not None:
-            self._trace(self._engine, origins)
+        engine = self._engine
+        if engine is not None:
+            self._trace(engine, origins)
         return origins
 
     @staticmethod

@@ -83,7 +83,7 @@ def test_looking_at_it_does_not_start_it(current, name):
 def test_an_address_is_one_that_answers(current, name):
     assert getattr(nbproxy, name) == getattr(current, name)
     assert current.running
-    page = urllib.request.urlopen(f"http://127.0.0.1:{nbproxy.port}/", timeout=20)
+    page = urllib.request.urlopen(f"http://127.0.0.1:{nbproxy.port}/", timeout=60)
     with page:
         assert page.status == 200
 

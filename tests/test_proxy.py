@@ -58,7 +58,7 @@ def test_the_folder_of_private_captures_may_change_until_there_is_one(tmp_path):
     proxy.options.capture_dir = second
     proxy.store.opened(HTTPFlow(Request("GET", "http", "h.test", 80, "/")))
     proxy.store.closed(proxy.flows[0])
-    assert proxy.store.flush(30)
+    assert proxy.store.flush(60)
     assert proxy.store.session.path.parent == second
     proxy.options.capture_dir = second  # as it is
     with pytest.warns(RuntimeWarning, match="is there already, at .*second"):
@@ -169,7 +169,7 @@ print(proxy.running)
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")

@@ -39,7 +39,7 @@ def client(site):
 def raw(url: str, request: bytes) -> bytes:
     """What comes back for exactly these bytes, until the site closes."""
     address = urlsplit(url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall(request)
         with connection.makefile("rb") as reader:
             return reader.read()
@@ -172,7 +172,7 @@ def test_events_stream_as_they_are_made(client, base):
 def test_first_event_comes_before_the_last_is_made():
     with Site() as own, requests.Session() as session:
         session.trust_env = False
-        answer = session.get(f"{own.http_url}/events?seconds=30", stream=True, timeout=10)
+        answer = session.get(f"{own.http_url}/events?seconds=30", stream=True, timeout=60)
         assert next(answer.iter_lines()).startswith(b'data: {"index": 0')
         answer.close()
 
@@ -201,7 +201,7 @@ def test_drop_closes_half_way(client, base):
 
 def test_connection_is_kept_alive(site):
     address = urlsplit(site.http_url)
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=10)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
     connection.request("POST", "/nowhere", body=b"unread by the route")
     assert connection.getresponse().read()
     used = connection.sock
@@ -233,7 +233,7 @@ def test_certificate_passes_strict_verification(site, name):
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     address = urlsplit(site.https_url)
     with (
-        socket.create_connection((address.hostname, address.port), timeout=10) as connection,
+        socket.create_connection((address.hostname, address.port), timeout=60) as connection,
         context.wrap_socket(connection, server_hostname=name) as tls,
     ):
         assert tls.getpeercert()["subject"] == ((("commonName", "localhost"),),)
@@ -267,8 +267,8 @@ def test_stop_leaves_nothing():
     before = set(threading.enumerate())
     own = Site()
     address = urlsplit(own.http_url)
-    idle = socket.create_connection((address.hostname, address.port), timeout=10)
-    slow = socket.create_connection((address.hostname, address.port), timeout=10)
+    idle = socket.create_connection((address.hostname, address.port), timeout=60)
+    slow = socket.create_connection((address.hostname, address.port), timeout=60)
     slow.sendall(b"GET /events?seconds=30 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     with idle, slow, slow.makefile("rb") as answer:
         assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
@@ -279,4 +279,4 @@ def test_stop_leaves_nothing():
     assert set(threading.enumerate()) <= before
     assert not Path(own.ca_file).exists()
     with pytest.raises(OSError, match=r"refused|reset"):
-        socket.create_connection((address.hostname, address.port), timeout=10)
+        socket.create_connection((address.hostname, address.port), timeout=60)

@@ -112,7 +112,7 @@ with nbproxy.Proxy(
         urllib.request.HTTPSHandler(context=trust),
     )
     for url in (http_url, https_url):
-        with opener.open(url + "/api/users/17", timeout=30) as answer:
+        with opener.open(url + "/api/users/17", timeout=60) as answer:
             answer.read()
     print(*proxy.df.scheme, *proxy.df.status)
 """

@@ -54,7 +54,7 @@ def problem(found, text):
 
 def test_it_is_there(proxy, site):
     for _ in range(7):
-        requests.get(f"{site.http_url}/missing?x=1", proxies=proxy.proxies, timeout=20)
+        requests.get(f"{site.http_url}/missing?x=1", proxies=proxy.proxies, timeout=60)
     last = proxy.flows[-1].id
     for url in (f"{site.http_url}/missing", f" {site.http_url}/missing?x=1 "):
         found = why(proxy, url)
@@ -69,12 +69,12 @@ def test_it_is_there(proxy, site):
 
 
 def test_one_without_an_answer(proxy):
-    requests.get("http://127.0.0.1:1/", proxies=proxy.proxies, timeout=20)
+    requests.get("http://127.0.0.1:1/", proxies=proxy.proxies, timeout=60)
     assert "the last with no answer" in str(why(proxy, "http://127.0.0.1:1/"))
 
 
 def test_others_of_the_host_are_there(proxy, site):
-    requests.get(f"{site.http_url}/", proxies=proxy.proxies, timeout=20)
+    requests.get(f"{site.http_url}/", proxies=proxy.proxies, timeout=60)
     found = why(proxy, f"{site.http_url}/other")
     assert "1 other request to 127.0.0.1" in str(found)
     assert "cache" in str(found)
@@ -90,11 +90,11 @@ def test_nothing_is_sent_to_it(proxy):
 
 def test_an_unset_variable_is_no_reason_where_requests_from_here_come(proxy, site, environ):
     with proxy.capture():
-        requests.get(f"{site.http_url}/", timeout=20)
+        requests.get(f"{site.http_url}/", timeout=60)
     proxy.flows[-1].replay_sync()
     other = f"{site.http_url}/other"
     assert problem(why(proxy, other), "http_proxy is not set")  # it came by the variables
-    requests.get(f"{site.http_url}/", proxies=proxy.proxies, timeout=20)
+    requests.get(f"{site.http_url}/", proxies=proxy.proxies, timeout=60)
     found = why(proxy, other)
     assert found.problems == []
     (fact,) = [check for check in found.checks if "http_proxy is not set" in check.text]
@@ -108,7 +108,7 @@ def test_nor_is_it_for_another_host_if_a_cell_asked(proxy, site, monkeypatch):
     cells = Cells(requests=requests, proxies=proxy.proxies, url=site.http_url)
     monkeypatch.setattr(WATCH, "code", cells)
     assert proxy.origins is proxy.origins  # it looks from now on
-    cells.run("requests.get(url, proxies=proxies, timeout=20)")
+    cells.run("requests.get(url, proxies=proxies, timeout=60)")
     assert [check.text for check in why(proxy, "example.org").problems] == [
         "no request to example.org:443 came"
     ]
@@ -142,12 +142,12 @@ def test_no_proxy_names_it(proxy, environ):
 def test_a_client_refused_our_certificate(proxy, site):
     url = f"{site.https_url}/"
     with pytest.raises(requests.exceptions.SSLError):
-        requests.get(url, proxies=proxy.proxies, verify=site.ca_file, timeout=20)
+        requests.get(url, proxies=proxy.proxies, verify=site.ca_file, timeout=60)
     wait_until(lambda: len(proxy.flows) == 1)
     found = problem(why(proxy, url), r"a client for it did not get through \d+ s ago")
     assert "does not trust the CA" in found.text
     assert r'ignore_hosts = [r"127\.0\.0\.1"]' in found.advice
-    requests.get(f"{url}?now", proxies=proxy.proxies, verify=proxy.ca_file, timeout=20)
+    requests.get(f"{url}?now", proxies=proxy.proxies, verify=proxy.ca_file, timeout=60)
     (fact,) = [c for c in why(proxy, f"{url}x").checks if "did not get through" in c.text]
     assert fact.ok is None  # it has been got right since
 
@@ -170,7 +170,7 @@ def test_a_client_that_has_refused_it_this_moment(proxy, site, monkeypatch):
     """As in the cell in which it failed: the proxy does not know of it yet."""
     url = f"{site.https_url}/"
     host, port = url.removeprefix("https://").strip("/").split(":")
-    with socket.create_connection(("127.0.0.1", proxy.port), 20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), 60) as sock:
         sock.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
         assert sock.recv(65536).startswith(b"HTTP/1.1 200")
         alert = refusal(sock, host)
@@ -205,7 +205,7 @@ def tunnel_to_nowhere(proxy):
 
 def test_ignore_hosts_lets_it_pass(make_proxy, site):
     proxy = make_proxy(ignore_hosts=[r"^127\.0"])
-    requests.get(site.https_url, proxies=proxy.proxies, verify=site.ca_file, timeout=20)
+    requests.get(site.https_url, proxies=proxy.proxies, verify=site.ca_file, timeout=60)
     found = problem(why(proxy, site.https_url), "ignore_hosts has")
     assert re.search(r"1 tunnel passed unread: #\d+", found.text)
     assert "ignore_hosts" not in str(why(proxy, site.http_url))
@@ -230,7 +230,7 @@ def test_something_else_than_http(proxy, make_origin, connect):
 
 def test_credentials_are_missing(make_proxy, site):
     proxy = make_proxy(proxyauth="ada:secret")
-    requests.get(f"{site.http_url}/x", proxies=proxy.proxies, timeout=20)
+    requests.get(f"{site.http_url}/x", proxies=proxy.proxies, timeout=60)
     found = problem(why(proxy, f"{site.http_url}/x"), "gave no valid credentials")
     assert "USER:PASSWORD" in found.advice
     assert "credentials" not in str(why(proxy, "http://example.org/"))

@@ -26,7 +26,7 @@ from tests.support.kernels import IPYKERNEL6
 
 PICTURES = REPOSITORY / "build" / "screenshots"
 
-SOON_MS = 20_000
+SOON_MS = 120_000
 """How long the page may take for anything that should happen soon."""
 
 expect.set_options(timeout=SOON_MS)

@@ -16,7 +16,7 @@ config.ssl_verify_upstream_trusted_ca = site.ca_file
 import requests
 
 def get(path, method="GET", **more):
-    more = {"proxies": nbproxy.proxies, "verify": nbproxy.ca_file, "timeout": 60} | more
+    more = {"proxies": nbproxy.proxies, "verify": nbproxy.ca_file, "timeout": 600} | more
     return requests.request(method, site.https_url + path, **more)
 """
 

@@ -146,7 +146,7 @@ def executed(tmp_path_factory):
     )
     client = NotebookClient(
         notebook,
-        timeout=60,
+        timeout=600,
         kernel_name="python3",
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(folder)}},
@@ -161,7 +161,7 @@ def executed(tmp_path_factory):
     subprocess.run(
         [sys.executable, "-m", "nbconvert", "--to", "html", "--log-level=ERROR", str(path)],
         check=True,
-        timeout=120,
+        timeout=600,
     )
     return path.with_suffix(".html")
 

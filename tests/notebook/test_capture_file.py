@@ -54,7 +54,7 @@ def ask(site):
         url = kernel.execute("nbproxy.url").value.strip("'")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": url}))
         for path in paths:
-            with opener.open(f"{site.http_url}{path}", timeout=20) as answer:
+            with opener.open(f"{site.http_url}{path}", timeout=60) as answer:
                 answer.read()
 
     return ask

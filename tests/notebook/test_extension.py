@@ -13,13 +13,13 @@ import pytest
 LOAD = "%load_ext nbproxy"
 GET = (
     "import requests\n"
-    "requests.get({url!r}, proxies=nbproxy.proxies, verify=nbproxy.ca_file, timeout=20).status_code"
+    "requests.get({url!r}, proxies=nbproxy.proxies, verify=nbproxy.ca_file, timeout=60).status_code"
 )
 LEFTOVERS = """
 import threading, gc, asyncio, psutil, os, time
 ip = get_ipython()
 ours = lambda: [t.name for t in threading.enumerate() if t.name.startswith("nbproxy")]
-ends_at = time.monotonic() + 20
+ends_at = time.monotonic() + 60
 while ours() and time.monotonic() < ends_at:  # a flow that went just now may be written still
     time.sleep(0.05)
 print(ours())
@@ -50,7 +50,7 @@ def get_from_outside(port, url):
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({"http": f"http://127.0.0.1:{port}"})
     )
-    with opener.open(url, timeout=20) as response:
+    with opener.open(url, timeout=60) as response:
         return response.status
 
 

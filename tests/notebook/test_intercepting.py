@@ -19,7 +19,7 @@ answers = []
 
 def aside(method, url, **options):
     def work():
-        answers.append(session.request(method, url, timeout=30, **options))
+        answers.append(session.request(method, url, timeout=60, **options))
     thread = threading.Thread(target=work)
     thread.start()
     return thread
@@ -36,7 +36,7 @@ def loaded(notebook):
 
 def test_next_in_a_cell_that_awaits(loaded, site):
     result = loaded.execute(f"""
-waiting = nbproxy.next("~m POST", timeout=30)
+waiting = nbproxy.next("~m POST", timeout=60)
 thread = aside("POST", "{site.https_url}/api/echo", data="old")
 flow = await waiting
 flow.request.text = "new"
@@ -51,7 +51,7 @@ print(answers[-1].json()["body"])
 def test_next_sync_in_a_cell_that_blocks(loaded, site):
     result = loaded.execute(f"""
 threading.Timer(0.05, aside, ("POST", "{site.http_url}/api/echo"), {{"data": "old"}}).start()
-flow = nbproxy.next_sync("~m POST", timeout=30)
+flow = nbproxy.next_sync("~m POST", timeout=60)
 flow.request.text = "new"
 flow.resume()
 for each in threading.enumerate():
@@ -70,10 +70,10 @@ def test_next_with_a_client_in_a_subprocess(loaded, site):
 import subprocess
 command = ["curl", "-s", "-x", nbproxy.url, "-d", "old", "{site.http_url}/api/echo"]
 client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-flow = nbproxy.next_sync("~m POST", timeout=30)
+flow = nbproxy.next_sync("~m POST", timeout=60)
 flow.request.text = "new"
 flow.resume()
-print(client.communicate(timeout=30)[0])
+print(client.communicate(timeout=60)[0])
 """)
     assert '"body": "new"' in result.stdout
 
@@ -123,7 +123,7 @@ def watch():
         freed.set()
 
 def free():
-    freed.wait(30)
+    freed.wait(60)
     flow = nbproxy.intercepts.held[0].flow
     nbproxy.intercepts.answer(flow, nbproxy.Response.make(418, "edited"))
 

@@ -14,7 +14,7 @@ from nbproxy.notebook.live import MAX_ROWS, MAX_TABLES, LiveTables
 from nbproxy.store.store import Store
 from nbproxy.store.view import Flows
 
-SOON_S = 10.0
+SOON_S = 60.0
 
 
 class Publisher:
@@ -255,7 +255,7 @@ LOAD = "%load_ext nbproxy"
 GET = (
     "import requests\n"
     "for number in range({count}):\n"
-    "    requests.get({url!r}, proxies=nbproxy.proxies, timeout=20)"
+    "    requests.get({url!r}, proxies=nbproxy.proxies, timeout=60)"
 )
 
 

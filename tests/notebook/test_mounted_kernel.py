@@ -62,17 +62,17 @@ files_before = files()
 interval_before = sys.getswitchinterval()
 runner = MountedRunner(main_loop)
 runner.start()
-server = wait(runner, asyncio.start_server(serve, "127.0.0.1", 0), 20)
+server = wait(runner, asyncio.start_server(serve, "127.0.0.1", 0), 60)
 port = server.sockets[0].getsockname()[1]
 url = f"http://127.0.0.1:{port}"
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 def get(path):
-    with opener.open(url + path, timeout=20) as response:
+    with opener.open(url + path, timeout=60) as response:
         return response.read().decode()
 
 def pass_gate():
-    passed = gate.wait(20)
+    passed = gate.wait(60)
     gate.clear()
     return passed
 
@@ -97,7 +97,7 @@ class Site:
         self.port = int(kernel.execute(SITE, **where).value or 0)
 
     def get(self, path: str) -> str:
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             client.request("GET", path)
             return client.getresponse().read().decode()
@@ -106,7 +106,7 @@ class Site:
 
     def get_until(self, path: str, answer: str) -> None:
         """Ask until the answer is as wanted."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (got := self.get(path)) != answer:
             assert time.monotonic() < deadline, f"{path} still answers {got}"
 
@@ -364,7 +364,7 @@ def test_a_slow_handler_on_the_main_thread_is_counted(site):
     site.run(
         "async def slow():\n"
         "    if threading.current_thread() is not threading.main_thread(): return False\n"
-        "    gate.set(); ends = time.monotonic() + 20\n"
+        "    gate.set(); ends = time.monotonic() + 60\n"
         "    while not runner.stats.slow_turns and time.monotonic() < ends: time.sleep(0.001)\n"
         "    return True\n"
         "handlers['/slow'] = slow"
@@ -481,7 +481,7 @@ STRESS_CELLS = (
     "await asyncio.sleep(0.01)",
     "await asyncio.wrap_future(runner.submit(asyncio.sleep(0.001)))",
     "assert get('/cell') == '/cell'",
-    "wait(runner, asyncio.sleep(0.001), 20)",
+    "wait(runner, asyncio.sleep(0.001), 60)",
     "assert subprocess.run(['true']).returncode == 0",
 )
 
@@ -491,7 +491,7 @@ class Client(threading.Thread):
 
     def __init__(self, port: int, ends: threading.Event) -> None:
         super().__init__()
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.ends = ends
         self.requests = 0
         self.error: Exception | None = None
@@ -521,7 +521,7 @@ def test_stress(site):
     finally:
         ends.set()
         for client in clients:
-            client.join(20)
+            client.join(60)
     assert [client.error for client in clients] == [None] * 4
     assert min(client.requests for client in clients) > 50
     assert site.stats()["rescues"] > 10
@@ -538,7 +538,7 @@ def test_interrupts_of_cells_under_load(site):
     finally:
         ends.set()
         for client in clients:
-            client.join(20)
+            client.join(60)
     assert [client.error for client in clients] == [None] * 2
 
 

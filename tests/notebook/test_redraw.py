@@ -14,7 +14,7 @@ def ask(notebook, site):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": url}))
 
     def get(path):
-        with opener.open(f"{site.http_url}{path}", timeout=20) as answer:
+        with opener.open(f"{site.http_url}{path}", timeout=60) as answer:
             return answer.read()
 
     return get

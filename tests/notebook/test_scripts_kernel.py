@@ -20,7 +20,7 @@ def ask(notebook, site):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": url}))
 
     def get(path):
-        with opener.open(f"{site.http_url}{path}", timeout=20) as answer:
+        with opener.open(f"{site.http_url}{path}", timeout=60) as answer:
             answer.read()
             return answer.headers["seen"]
 
@@ -56,7 +56,7 @@ def test_a_blocking_cell_and_its_script(notebook, ask, site):
     code = (
         "import urllib.request\n"
         "opener = urllib.request.build_opener(urllib.request.ProxyHandler(nbproxy.proxies))\n"
-        f"print(opener.open('{site.http_url}/', timeout=20).headers['seen'])\n"
+        f"print(opener.open('{site.http_url}/', timeout=60).headers['seen'])\n"
     )
     assert "one" in notebook.execute(code).stdout
 

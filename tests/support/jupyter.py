@@ -39,7 +39,7 @@ REPOSITORY: Final = Path(__file__).parents[2]
 PYTHONPATH: Final = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "notebooks" / "site")])
 
 #: How long anything may take before a test fails; it costs only failing tests time.
-TIMEOUT_S: Final = 90
+TIMEOUT_S: Final = 300
 TIMEOUT_MS: Final = 1000 * TIMEOUT_S
 
 #: No news, no look for a newer version: nothing that needs a network or covers the page.
@@ -155,7 +155,7 @@ class JupyterServer:
             return
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -221,7 +221,7 @@ class JupyterServer:
             process = self._process
             assert process is not None
             try:
-                direct.open(f"{self.url}/api/status?token={self.token}", timeout=2).close()
+                direct.open(f"{self.url}/api/status?token={self.token}", timeout=20).close()
             except OSError:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise AssertionError(f"Jupyter did not start:\n{self.log[-3000:]}") from None

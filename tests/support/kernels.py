@@ -44,7 +44,7 @@ Message: TypeAlias = dict[str, Any]
 LINES: Final[tuple[Line, ...]] = ("ipykernel6", "ipykernel7")
 
 #: How long anything may take before a test fails. Generous: it costs only failing tests time.
-TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 120.0
 
 REPOSITORY: Final = Path(__file__).parents[2]
 IPYKERNEL6: Final = Path(sys.prefix) / "ipykernel-6.31"

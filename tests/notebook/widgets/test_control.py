@@ -127,7 +127,7 @@ def test_what_the_browser_must_know(proxy, control):
 
 
 def ask(proxy, method, path, body=None, **fields):
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
     headers = {name.replace("_", "-"): value for name, value in fields.items()}
     connection.request(method, path, body, headers)
     answer = connection.getresponse()

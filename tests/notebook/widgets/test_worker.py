@@ -91,7 +91,7 @@ def test_a_change_between_a_step_and_the_wait_is_not_lost(begin):
 
     worker = begin(step)
     worker.start()
-    assert done.wait(10)
+    assert done.wait(60)
 
 
 def test_a_change_ends_a_light_rest(begin):
@@ -153,7 +153,7 @@ def test_closing(begin):
 def test_closing_from_a_job(begin):
     worker, done = begin(), threading.Event()
     worker.post(lambda: (worker.close(), done.set()))
-    assert done.wait(10)
+    assert done.wait(60)
 
 
 def test_closing_before_the_first_thing_to_do(begin):
@@ -165,6 +165,6 @@ def test_closing_before_the_first_thing_to_do(begin):
 
 def test_aside_of_the_worker():
     seen = aside(lambda: threading.current_thread().name, "aside-under-test")
-    assert seen.result(20) == "aside-under-test"
+    assert seen.result(60) == "aside-under-test"
     with pytest.raises(ZeroDivisionError):
-        aside(lambda: 1 / 0, "aside-under-test").result(20)
+        aside(lambda: 1 / 0, "aside-under-test").result(60)

@@ -115,7 +115,8 @@ class LiveTables:
     def _add(self, table: _Table) -> None:
         # the mark of a live table comes with the first update, which runs without a front end
         # never keep: what they save is static
-        self._publish(table.draw(live=False), table.display_id)
+        table.shown = table.draw(live=False)
+        self._publish(table.shown, table.display_id)
         with self._lock:
             self._tables.append(table)
             surplus = self._tables[:-MAX_TABLES]
@@ -135,7 +136,7 @@ class LiveTables:
             gone = [table for table in self._tables if table.cell_key == key]
             self._tables = [table for table in self._tables if table.cell_key != key]
         for table in gone:
-            table.unwatch()
+            table.end()
 
     def close(self) -> None:
         """Bring all tables up to date for a last time, and end the thread."""
@@ -159,23 +160,25 @@ class LiveTables:
         self._shell.display_pub.publish(bundle, transient=transient)
 
     def _update(self, table: _Table, *, live: bool) -> None:
-        """Send a table anew if it looks different now."""
-        before = table.shown
+        """Send a table anew if it looks different now; a live one only until it has ended."""
         # in the context of its cell: ipykernel 7 takes the parent of messages from there, and of
         # what is printed; in a copy, since only one thread at a time may be in a context
         context = table.context.copy()
         bundle = context.run(table.draw, live=live)
-        if bundle != before:
+        with table.sending:
+            if bundle == table.shown or (live and table.has_ended):
+                return
             context.run(
                 self._publisher.publish,
                 bundle,
                 transient={"display_id": table.display_id},
                 update=True,
             )
+            table.shown = bundle
 
     def _finish(self, table: _Table) -> None:
         """Leave a table as it is from now on."""
-        table.unwatch()
+        table.end()  # what our thread is drawing just now comes too late
         with contextlib.suppress(Exception):  # a fence: a user's filter, a socket that is gone
             self._update(table, live=False)
 
@@ -207,6 +210,8 @@ class _Table:
     Attributes:
         changed: Whether something may look different since it was drawn last.
         shown: What was sent last.
+        sending: Guards `shown` and `has_ended`, and is held while something is sent.
+        has_ended: Whether it is not followed any more.
     """
 
     def __init__(
@@ -217,6 +222,8 @@ class _Table:
         self.context = contextvars.copy_context()
         self.changed = False
         self.shown: Bundle = {}
+        self.sending = threading.Lock()
+        self.has_ended = False
         self._store = store
         self._picture = picture
         self._wake: threading.Event | None = None
@@ -233,10 +240,15 @@ class _Table:
         if self._unsubscribe is not None:
             self._unsubscribe()
 
+    def end(self) -> None:
+        """Follow it no more; what is sent of a live one just now has been sent."""
+        self.unwatch()
+        with self.sending:
+            self.has_ended = True
+
     def draw(self, *, live: bool) -> Bundle:
-        """What it shows now, by media type."""
-        self.shown = self._picture(live)
-        return self.shown
+        """What it looks like now, by media type."""
+        return self._picture(live)
 
     def _on_change(self) -> None:
         """On the proxy's thread, at each change: it must cost nothing."""

@@ -120,13 +120,14 @@ def test_updates_keep_their_distance(make, store, notebook_shell):
     interval_s = 0.1
     make(interval_s).show(Flows(store))
     publisher.wait_live()
-    for count in range(200):
+    count = 0
+    while count < 200 or len(publisher.updates()) < 2:
+        count += 1
         add(store, f"/{count}.")
         with publisher.arrived:
             publisher.arrived.wait(0.003)
-    publisher.wait(lambda sent: "/199." in sent[-1][3]["text/html"])
+    publisher.wait(lambda sent: f"/{count}." in sent[-1][3]["text/html"])
     times = [each[0] for each in publisher.updates()]
-    assert len(times) >= 2
     assert all(b - a >= interval_s for a, b in pairwise(times))
 
 
@@ -213,6 +214,28 @@ def test_closing_updates_for_the_last_time(make, store, notebook_shell):
     assert len(publisher.sent) == count
 
 
+def test_what_is_being_drawn_when_it_ends_is_not_sent_after_its_last_picture(
+    make, store, notebook_shell
+):
+    drawing, gate = threading.Event(), threading.Event()
+
+    def picture(live):
+        if live:
+            drawing.set()
+            assert gate.wait(SOON_S)
+        return {"text/html": "● live" if live else f"{len(Flows(store))} flows"}
+
+    tables = make()
+    end = tables.follow(Flows(store), picture)
+    assert drawing.wait(SOON_S)
+    add(store)
+    end()
+    gate.set()
+    tables.close()  # its thread has come to its end
+    sent = [each[3]["text/html"] for each in notebook_shell.display_pub.sent]
+    assert sent == ["0 flows", "1 flows"]
+
+
 def test_a_failing_filter_ends_its_table_only(make, store, notebook_shell):
     publisher = notebook_shell.display_pub
     calls = []
@@ -277,10 +300,13 @@ def test_flows_as_the_last_line_are_a_live_table(loaded, site):
     assert "text/plain" in result.displays[0]
     began = time.monotonic()
     loaded.execute(GET.format(count=40, url=site.http_url + "/api/users"))
-    last = f"{40} flows"
-    loaded.wait_for(lambda: any(last in html(each) for each in updates_of(loaded)))
-    took_s = time.monotonic() - began
+
+    def is_whole(table):  # and none of them is under way any more
+        return "40 flows" in html(table) and "…" not in html(table)
+
+    loaded.wait_for(lambda: any(map(is_whole, updates_of(loaded))))
     shown = updates_of(loaded)
+    took_s = time.monotonic() - began
     assert len(shown) <= 2 + 4 * took_s
     assert len({each["transient"]["display_id"] for each in shown}) == 1
     loaded.execute("1 + 1")

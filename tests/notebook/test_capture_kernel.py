@@ -59,7 +59,7 @@ def test_pythons_clients_and_programs(nb, site):
         f"subprocess.run([{str(NODE)!r}, '-e', \"fetch('{u}/?node').then(a => a.text())\"])\n"
         "print('done')\n"
         "6 * 7",
-        timeout_s=60,
+        timeout_s=300,
     )
     assert flows(nb) == [
         ("/?requests", 4, None),
@@ -172,7 +172,7 @@ def test_errors_of_clients_show_no_frame_of_ours(nb):
     assert "nbproxy/" not in ANSI.sub("", result.traceback)
 
 
-@pytest.mark.parametrize("wait", ["time.sleep(60)", "await asyncio.sleep(60)"])
+@pytest.mark.parametrize("wait", ["time.sleep(600)", "await asyncio.sleep(600)"])
 def test_an_interrupted_cell_ends_it(nb, site, wait):
     cell = nb.start_cell(
         "%%capture_http cap\n"
@@ -182,8 +182,7 @@ def test_an_interrupted_cell_ends_it(nb, site, wait):
         f"{wait}"
     )
     nb.wait_stdout(cell, "waiting")
-    nb.interrupt()
-    result = nb.finish(cell)
+    result = nb.interrupt_cell(cell)
     assert result.status == "error"
     assert ast.literal_eval(nb.execute(VARIABLES).value) == []
     assert paths(nb) == ["/?1"]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 from IPython.core.error import UsageError
 
-from tests.support.kernels import KernelError
-
 LOAD = "%load_ext nbproxy"
 CLIENT = """
-import requests, threading
+import requests, threading, time
 session = requests.Session()
 session.trust_env = False
 session.proxies, session.verify = nbproxy.proxies, nbproxy.ca_file
@@ -20,6 +16,15 @@ answers = []
 def aside(method, url, **options):
     def work():
         answers.append(session.request(method, url, timeout=60, **options))
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+def once_somebody_waits(begin):
+    def work():
+        while not len(nbproxy.handlers):
+            time.sleep(0.01)
+        begin()
     thread = threading.Thread(target=work)
     thread.start()
     return thread
@@ -50,16 +55,14 @@ print(answers[-1].json()["body"])
 
 def test_next_sync_in_a_cell_that_blocks(loaded, site):
     result = loaded.execute(f"""
-threading.Timer(0.05, aside, ("POST", "{site.http_url}/api/echo"), {{"data": "old"}}).start()
+threads = []
+begin = lambda: threads.append(aside("POST", "{site.http_url}/api/echo", data="old"))
+threads.append(once_somebody_waits(begin))
 flow = nbproxy.next_sync("~m POST", timeout=60)
 flow.request.text = "new"
 flow.resume()
-for each in threading.enumerate():
-    if isinstance(each, threading.Timer):
-        each.join()
-for each in threading.enumerate():
-    if "(work)" in each.name:
-        each.join()
+for each in threads:  # the second one comes while the first is waited for
+    each.join()
 print(answers[-1].json()["body"])
 """)
     assert result.stdout == "new\n"
@@ -68,11 +71,14 @@ print(answers[-1].json()["body"])
 def test_next_with_a_client_in_a_subprocess(loaded, site):
     result = loaded.execute(f"""
 import subprocess
-command = ["curl", "-s", "-x", nbproxy.url, "-d", "old", "{site.http_url}/api/echo"]
-client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+curl = ["curl", "-s", "-x", nbproxy.url, "-d", "old", "{site.http_url}/api/echo"]
+command = ["sh", "-c", 'read line; exec "$@"', "sh", *curl]
+client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+thread = once_somebody_waits(lambda: (client.stdin.write("go\\n"), client.stdin.flush()))
 flow = nbproxy.next_sync("~m POST", timeout=60)
 flow.request.text = "new"
 flow.resume()
+thread.join()
 print(client.communicate(timeout=60)[0])
 """)
     assert '"body": "new"' in result.stdout
@@ -82,22 +88,8 @@ print(client.communicate(timeout=60)[0])
 def test_waiting_can_be_interrupted(loaded, call):
     cell = loaded.start_cell(f"print('waits', flush=True)\n{call}")
     loaded.wait_stdout(cell, "waits")
-    error = interrupt_until_done(loaded, cell)
-    assert error in {"KeyboardInterrupt", "CancelledError"}
+    assert loaded.interrupt_cell(cell).error_name in {"KeyboardInterrupt", "CancelledError"}
     assert loaded.execute("print(len(nbproxy.handlers))").stdout == "0\n"
-
-
-def interrupt_until_done(kernel, cell):
-    """An interrupt may be lost if it comes at the very moment of a print: see `kernels`.
-
-    The next one comes late: one that meets IPython at showing the error, which takes its time when
-    it is a kernel's first, takes the error away.
-    """
-    for _ in range(5):
-        kernel.interrupt()
-        with contextlib.suppress(KernelError):  # it has not ended: once more
-            return kernel.finish(cell, 10.0).error_name
-    return kernel.finish(cell).error_name
 
 
 def test_what_is_held_while_a_cell_blocks_goes_on_in_time_and_its_cell_says_so(loaded, site):

@@ -22,7 +22,7 @@ from nbproxy.notebook.mounted import (
     is_supported,
     wake_on_signals,
 )
-from tests.support.proxies import alone
+from tests.support.proxies import alone, wait_until
 
 
 def threads() -> set[str]:
@@ -40,7 +40,7 @@ def leaks_nothing():
     yield
     assert not threads()
     assert descriptors() <= before  # those of other tests may go meanwhile
-    assert sys.getswitchinterval() == interval
+    assert sys.getswitchinterval() == pytest.approx(interval, abs=2e-6)  # it is kept rounded
 
 
 @pytest.fixture
@@ -160,10 +160,11 @@ async def test_timers_fire_in_their_order_and_cancelled_ones_do_not(runner):
 
     def arm():
         loop = runner.loop
-        loop.call_later(0.06, finish)
-        loop.call_later(0.04, order.append, "third")
-        loop.call_later(0.01, order.append, "cancelled").cancel()
-        loop.call_later(0.02, order.append, "second")
+        now = loop.time()
+        loop.call_at(now + 0.06, finish)
+        loop.call_at(now + 0.04, order.append, "third")
+        loop.call_at(now + 0.01, order.append, "cancelled").cancel()
+        loop.call_at(now + 0.02, order.append, "second")
         loop.call_soon(order.append, "first")
 
     runner.call(arm)
@@ -172,20 +173,21 @@ async def test_timers_fire_in_their_order_and_cancelled_ones_do_not(runner):
 
 
 async def test_a_saturated_child_leaves_the_host_time(runner):
-    rounds = 0
+    host, rounds, turns = threading.get_ident(), 0, 0
     host_was_here = False
 
     def again():
         nonlocal rounds
-        rounds += 1
+        rounds += threading.get_ident() == host  # not those of a rescue, if the machine pauses
         if not host_was_here:
             runner.loop.call_soon(again)
 
     runner.call(again)
-    for _ in range(100):
+    while turns < 100 or not rounds:
         await asyncio.sleep(0)
+        turns += 1
     host_was_here = True
-    assert 0 < rounds <= 110 * mounted.ROUNDS_PER_TURN
+    assert rounds <= (turns + 10) * mounted.ROUNDS_PER_TURN
 
 
 async def test_idle_means_no_wake_ups(runner):
@@ -198,14 +200,14 @@ async def test_idle_means_no_wake_ups(runner):
         status = Path(f"/proc/self/task/{watchdog.native_id}/status").read_text()
         return [line for line in status.splitlines() if "ctxt_switches" in line]
 
-    before = None
-    while before != switches():  # let it come to rest
-        before = switches()
-        await asyncio.sleep(0.05)
-    turns = runner.stats.turns
-    await asyncio.sleep(0.2)
-    assert switches() == before
-    assert runner.stats.turns == turns
+    async def is_idle():
+        before, turns = switches(), runner.stats.turns
+        await asyncio.sleep(0.3)
+        return (switches(), runner.stats.turns) == (before, turns)
+
+    ends_at = time.monotonic() + 60
+    while not await is_idle():  # it comes to rest, on a busy machine later
+        assert time.monotonic() < ends_at
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
@@ -223,16 +225,26 @@ async def test_an_interrupt_in_a_turn_ends_there(runner, error):
 
 async def test_a_slow_handler_on_the_hosts_thread_is_counted(runner):
     """Nothing can be rescued there: the loop itself is busy."""
+    host, counted, done = threading.get_ident(), [], asyncio.Event()
+    tell = asyncio.get_running_loop().call_soon_threadsafe
 
     def slow():
+        if threading.get_ident() != host:  # a machine that pauses made it a rescue
+            runner.loop.call_soon(slow)
+            return
+        before, looks = runner.stats.slow_turns, runner.stats.handler_on_host
         deadline = time.monotonic() + 60
-        while runner.stats.handler_on_host < 3 and time.monotonic() < deadline:
+        while runner.stats.handler_on_host < looks + 3 and time.monotonic() < deadline:
             time.sleep(0.001)
+        counted.append(runner.stats.slow_turns - before)
+        tell(done.set)
 
     runner.call(slow)
     runner.call(int)  # this one waits
+    await done.wait()
     assert await asyncio.wrap_future(runner.submit(value())) == 42
-    assert runner.stats.slow_turns == 1
+    assert counted in ([1], [0])  # 0 if the turn was a slow one before
+    assert runner.stats.slow_turns >= 1
     assert runner.stats.handler_on_host >= 3
 
 
@@ -295,14 +307,10 @@ def test_the_host_looks_away_while_the_watchdog_is_held_up(hosted, host):
     assert entered.wait(60)
     hosted.call(int)
     release()
-    host.breathe()
-    assert not hosted._mount._reading
-    gate.set()
+    wait_until(lambda: not hosted._mount._reading, "the host looks away")
     turns = hosted.stats.turns
-    deadline = time.monotonic() + 60
-    while hosted.stats.turns == turns and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert hosted._mount._reading
+    gate.set()
+    wait_until(lambda: hosted.stats.turns > turns and hosted._mount._reading, "it looks again")
 
 
 def test_work_left_ready_when_the_host_gets_stuck_goes_on(hosted, host):
@@ -434,8 +442,8 @@ def test_many_hand_overs_lose_nothing(hosted, host):
     for thread in clients:
         thread.start()
     for _ in range(15):
-        release = host.block()
         rescues = hosted.stats.rescues
+        release = host.block()
         deadline = time.monotonic() + 60
         while hosted.stats.rescues == rescues and time.monotonic() < deadline:
             time.sleep(0.002)

@@ -41,7 +41,8 @@ async def answer(path):
     return str(await handlers[path]()) if path in handlers else path
 
 def nap():
-    time.sleep(600)
+    while True:
+        time.sleep(5)  # a signal that comes just before it begins does not end it (CPython)
 
 async def is_napping():
     frame = sys._current_frames()[threading.main_thread().ident]
@@ -122,8 +123,7 @@ class Site:
         """
         cell = self.kernel.start_cell("nap()")
         self.get_until("/napping", "True")
-        self.kernel.interrupt()
-        assert self.kernel.finish(cell).error_name == "KeyboardInterrupt"
+        assert self.kernel.interrupt_cell(cell).error_name == "KeyboardInterrupt"
 
     def stats(self) -> Counter[str]:
         code = "print(*(f'{n}={getattr(runner.stats, n)}' for n in runner.stats.__slots__))"
@@ -188,15 +188,16 @@ def test_subprocess(site):
 def test_busy_cell_shares_the_interpreter(site):
     """While traffic flows the switch interval is short, afterwards it is not (`site.end`)."""
     cell = site.kernel.start_cell(
-        "shortest = 1.0\n"
+        "shortest = 1.0; print('in', flush=True)\n"
         "while not gate.is_set():\n"
         "    sum(range(1000)); shortest = min(shortest, sys.getswitchinterval())\n"
         "gate.clear(); print(shortest)"
     )
+    site.kernel.wait_stdout(cell, "in\n")
     for number in range(20):
         assert site.get(f"/{number}") == f"/{number}"
     site.get("/open")
-    assert float(site.kernel.finish(cell).stdout) == pytest.approx(0.001)
+    assert float(site.kernel.finish(cell).stdout.split()[-1]) == pytest.approx(0.001)
 
 
 def test_busy_cell_in_c_code(site):
@@ -238,8 +239,7 @@ def test_interrupt_of_a_cell_that_awaits(site):
     cell = site.kernel.start_cell("print('asleep', flush=True); await asyncio.sleep(600)")
     site.kernel.wait_stdout(cell, "asleep")
     assert site.get("/a") == "/a"
-    site.kernel.interrupt()
-    assert site.kernel.finish(cell).error_name in ("KeyboardInterrupt", "CancelledError")
+    assert site.kernel.interrupt_cell(cell).error_name in ("KeyboardInterrupt", "CancelledError")
     assert site.get("/b") == "/b"
     assert site.run("undo(); print(signal.set_wakeup_fd(-1))") == "-1\n"
 
@@ -329,9 +329,10 @@ def test_timers_fire_in_order_while_a_cell_blocks(site):
     code = (
         "order = []\n"
         "def arm():\n"
+        "    now = runner.loop.time()\n"
         "    for delay in (0.09, 0.03, 0.06):\n"
-        "        runner.loop.call_later(delay, order.append, delay)\n"
-        "    runner.loop.call_later(0.12, gate.set)\n"
+        "        runner.loop.call_at(now + delay, order.append, delay)\n"
+        "    runner.loop.call_at(now + 0.12, gate.set)\n"
         "runner.call(arm); pass_gate(); print(order)"
     )
     assert site.run(code) == "[0.03, 0.06, 0.09]\n"
@@ -516,14 +517,16 @@ def test_stress(site):
     for client in clients:
         client.start()
     try:
-        for number in range(240):
+        number = 0
+        while number < 240 or min(client.requests for client in clients) <= 50:
             site.kernel.execute(STRESS_CELLS[number * 5 % 8 if number % 3 else number % 8])
+            assert [client.error for client in clients] == [None] * 4
+            number += 1
     finally:
         ends.set()
         for client in clients:
             client.join(60)
     assert [client.error for client in clients] == [None] * 4
-    assert min(client.requests for client in clients) > 50
     assert site.stats()["rescues"] > 10
 
 

@@ -65,8 +65,7 @@ def test_a_table_while_a_cell_blocks(notebook, ask, site):
         return any("second" in update["data"].get("text/html", "") for update in sent)
 
     notebook.wait_for(is_redrawn)
-    notebook.interrupt()
-    notebook.finish(blocking)
+    notebook.interrupt_cell(blocking)
 
 
 def test_what_fails_later_is_said_and_the_last_picture_stays(notebook, ask):
@@ -95,8 +94,7 @@ def test_what_it_prints_is_under_its_own_cell(notebook, ask):
     waiting = notebook.start_cell("import time\nwhile 'done' not in globals(): time.sleep(0.02)")
     ask("/")
     notebook.wait_stdout(cell, "1 rows")
-    notebook.interrupt()
-    assert "rows" not in notebook.finish(waiting).stdout
+    assert "rows" not in notebook.interrupt_cell(waiting).stdout
 
 
 def test_mistakes(notebook, ask):

@@ -166,11 +166,11 @@ def test_without_anybody_who_looks_nothing_happens(make, store):
     browser.wait(lambda: len(browser.mirror.ids) == 1)
 
 
-def test_at_most_ten_messages_a_second(make, store, monkeypatch):
+def test_at_most_ten_messages_a_second(make, store):
     browser = begin(make())
     record(store)
     browser.wait(lambda: browser.mirror.rows)
-    begun = len(browser.of("batch"))
+    began, begun = time.monotonic(), len(browser.of("batch"))
     stop = threading.Event()
 
     def traffic():
@@ -180,15 +180,13 @@ def test_at_most_ten_messages_a_second(make, store, monkeypatch):
     thread = threading.Thread(target=traffic)
     thread.start()
     try:
-        pause = threading.Event()
-        for _ in range(100):
-            browser.look()
-            pause.wait(0.01)
+        browser.wait(lambda: time.monotonic() > began + 1 and len(browser.of("batch")) > begun)
         count = len(browser.of("batch")) - begun
+        took_s = time.monotonic() - began
     finally:
         stop.set()
         thread.join()
-    assert 1 <= count <= 12
+    assert count <= 10 * took_s + 2
 
 
 def test_nobody_answers(make, store, monkeypatch):
@@ -411,7 +409,7 @@ def test_views_of_scripts_come_and_go(make, store, proxy, shout):
 
     assert views() == ["text", "hex", "raw"]
     shout()
-    browser.wait(lambda: len(revisions()) == 1)
+    browser.wait(revisions)
     assert views() == ["Shout", "text", "hex", "raw"]
     part = browser.do("body", flow=flow.id, side="response", view="Shout")
     assert (part["kind"], part["text"]) == ("text", "HELLO /a")
@@ -502,6 +500,7 @@ class Gated(Flows):
 
 def test_saving_that_takes_its_time_keeps_nobody_waiting(make, store, tmp_path):
     ids = [record(store, f"/{i}").id for i in range(3)]
+    Delayed.gate.clear()
     browser = begin(make(Gated(store)))
     args = {"flows": ids, "path": str(tmp_path / "all.har")}
     browser.send({"kind": "do", "id": "slow", "name": "save", "args": args})
@@ -579,7 +578,7 @@ def test_state_tells_which_flow_was_held_for_too_long(make, proxy):
         (first,) = browser.do("replay", flows=[flow.id])
         browser.wait(lambda: held() == [1])
         proxy.intercepts.extend(first, 0.01)
-        browser.wait(lambda: expired() == [[1, first]])
+        browser.wait(lambda: (expired(), held()) == ([[1, first]], [0]))
         (second,) = browser.do("replay", flows=[flow.id])
         browser.wait(lambda: held() == [1])
         browser.do("resume", flows=[second])
@@ -644,7 +643,7 @@ def test_display_in_a_kernel(make, store, monkeypatch):
     monkeypatch.setattr(inspectors, "get_ipython", lambda: shell)
     widget = make()
     widget._ipython_display_()
-    (view, _, _), (table, transient, _) = shell.shown
+    (view, _, _), (table, transient, _) = shell.shown[:2]
     assert VIEW in view
     assert "text/html" not in view
     assert f'<div class="{widget.static_id}">' in table["text/html"]
@@ -774,11 +773,12 @@ def test_what_it_costs_while_traffic_passes(make, store, capsys):
         pause.wait(0.01)
     browser.widget._worker.post(lambda: times.append(time.thread_time()))
     wait_until(lambda: len(times) == 2)
-    took = (times[1] - times[0]) / (time.monotonic() - began)
     sent = len(browser.of("batch")) - batches
+    seconds = time.monotonic() - began
+    took = (times[1] - times[0]) / seconds
     with capsys.disabled():
         print(
             f"\n500 flows/s: the inspector takes {took:.1%} of a core and sends "
             f"{sent / seconds:.1f} messages/s"
         )
-    assert sent <= 11 * seconds
+    assert sent <= 10 * seconds + 2

@@ -246,7 +246,7 @@ def new_connections(
 
     def work(index: int) -> None:
         try:
-            while time.perf_counter() < ends_at:
+            while not counts[index] or time.perf_counter() < ends_at:
                 one()
                 counts[index] += 1
         except Exception as fault:  # noqa: BLE001 - raised again in the caller's thread

@@ -13,7 +13,9 @@ def test_the_inspector_is_measured():
     with Bench(replace(QUICK, seconds=0.2, flows=2000), None) as bench:
         section = bench.run("inspector")
     assert list(section.rows) == ["no inspector", "an inspector in Chromium"]
-    assert all(value > 0 for row in section.rows.values() for values in row for value in values)
+    for steady, cpu, full in section.rows.values():
+        assert all(value > 0 for value in steady + full)
+        assert all(value >= 0 for value in cpu)  # there is little time for a tick of it
     checks = {check.what: check for check in section.checks}
     assert checks["batches of rows"].value >= 0  # there is little time for one
     assert checks["first rows"].value > 0

@@ -54,15 +54,15 @@ def test_failing_cell_is_shown_with_its_source(notebook, capsys):
 
 
 @pytest.mark.parametrize(
-    ("cell", "error"),
+    ("cell", "error", "timeout"),
     [
-        ("import threading; threading.Event().wait()", "CellTimeoutError"),
-        ("import os; os._exit(3)", "DeadKernelError"),
+        ("import threading; threading.Event().wait()", "CellTimeoutError", 1),
+        ("import os; os._exit(3)", "DeadKernelError", 300),
     ],
 )
-def test_cell_that_never_ends_well(notebook, capfd, cell, error):
-    path = notebook("1 + 1", cell)
-    assert run.main([str(path), "--timeout", "1"]) == 1
+def test_cell_that_never_ends_well(notebook, capfd, cell, error, timeout):
+    path = notebook(cell)
+    assert run.main([str(path), "--timeout", str(timeout)]) == 1
     shown = capfd.readouterr().err
     assert f"    {cell}" in shown
     assert error in shown

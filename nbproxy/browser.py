@@ -15,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 _START_S: Final = 0.6
 # How long it may take to end when asked to.
 _END_S: Final = 5.0
+# After which time a profile that could not be removed is tried again.
+_AGAIN_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class Browser:
     def _watch(self) -> None:
         self._process.wait()
         self._signal(signal.SIGKILL)  # helpers of it that are left
-        shutil.rmtree(self.profile, ignore_errors=True)
+        _remove(self.profile)
         _OPEN.discard(self)
         self._ended.set()
 
@@ -152,6 +155,15 @@ class Browser:
 
 
 _OPEN: Final[set[Browser]] = set()
+
+
+def _remove(profile: Path) -> None:
+    """Remove a profile: again, as long as helpers that are about to end still write to it."""
+    ends_at = time.monotonic() + _END_S
+    shutil.rmtree(profile, ignore_errors=True)
+    while profile.exists() and time.monotonic() < ends_at:
+        time.sleep(_AGAIN_S)
+        shutil.rmtree(profile, ignore_errors=True)
 
 
 def close_all() -> None:

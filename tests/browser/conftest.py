@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error, expect, sync_playwright
 
+from tests.browser.desk import LISTEN
 from tests.support.jupyter import (
     BROWSER_FLAGS,
     NO_BROWSER,
@@ -98,6 +99,7 @@ def new_page(chromium):
 
     def make(**more):
         context = chromium.new_context(viewport={"width": 1280, "height": 900}, **more)
+        context.add_init_script(f"({LISTEN})()")
         page = context.new_page()
         page.set_default_timeout(SOON_MS)
         made.append((context, Errors(page)))

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 SETUP = """
 config = get_ipython().config.NbProxy
-config.port = 0
+config.port, config.intercept_timeout = 0, 1000
 from site_server import Site
 site = Site().__enter__()
 config.ssl_verify_upstream_trusted_ca = site.ca_file
@@ -50,6 +50,23 @@ MOUNT = """async given => {{
 """Puts a widget into a page without Jupyter; `values` is an expression of its state."""
 
 
+LISTEN = """() => {
+  window.toasts = [];
+  new MutationObserver(changes => {
+    for (const { addedNodes } of changes) for (const node of addedNodes)
+      if (node.classList?.contains('nbi-toast')) window.toasts.push(node.textContent);
+  }).observe(document, { childList: true, subtree: true });
+}"""
+"""Keeps the short messages of a page, which are in sight for seconds only."""
+
+HEARD = """text => {
+  const place = window.toasts.findIndex(each => each.includes(text));
+  window.toasts.splice(0, place + 1);
+  return place >= 0;
+}"""
+"""Whether one of them says this; it and those before are done with."""
+
+
 class Desk:
     """The inspector in a cell.
 
@@ -80,12 +97,14 @@ class Desk:
         return self.rows.filter(has_text=text).first
 
     def paths(self):
-        """The paths in sight, from above."""
+        """The paths in sight, from above, once what is due was painted."""
         found = self.root.evaluate(
-            """root => [...root.querySelectorAll('.nbi-rows .nbi-row:not([hidden])')]
+            """async root => {
+            for (let frames = 0; frames < 3; frames += 1) await new Promise(requestAnimationFrame);
+            return [...root.querySelectorAll('.nbi-rows .nbi-row:not([hidden])')]
             .map(row => [Number(row.getAttribute('aria-rowindex')),
                          row.querySelector('.nbi-c-path').firstChild.nodeValue])
-            .sort((a, b) => a[0] - b[0]).map(([, path]) => path)"""
+            .sort((a, b) => a[0] - b[0]).map(([, path]) => path); }"""
         )
         return list(found)
 
@@ -108,8 +127,8 @@ class Desk:
         self.filter.fill(text)
 
     def toast(self, text):
-        """Wait for a short message."""
-        expect(self.root.locator(".nbi-toast").last).to_contain_text(text)
+        """Wait for a short message, or take one that has come and gone since the one before."""
+        self.page.wait_for_function(HEARD, arg=text)
 
     def menu(self, opener, item):
         """Choose from a menu."""

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.desk import Desk, open_desk
+from tests.support.proxies import wait_until
 
 SEEN = (
     "print(sorted(flow.request.path.partition('?')[0] for flow in ins.selected), repr(ins.filter))"
@@ -388,7 +389,7 @@ def test_dark_and_narrow(desk, picture):
     desk.page.evaluate(change, "JupyterLab Dark")
     try:
         expect(desk.page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
-        assert light() < 200
+        wait_until(lambda: light() < 200)
         picture(desk.root, "dark")
     finally:
         desk.page.evaluate(change, "JupyterLab Light")

@@ -115,7 +115,7 @@ LOOK = f"""async root => {{
   for (let place = 0; place < count; place += 1) {{
     root.querySelectorAll('.nbi-switch')[place].click();
     for (let frames = 0; frames < 2 || isBusy(); frames += 1) {{
-      if (frames > 1000) throw new Error(`view ${{place}} does not come`);
+      if (frames > 100_000) throw new Error(`view ${{place}} does not come`);
       await new Promise(requestAnimationFrame);
     }}
     found.push(live(root));

@@ -22,6 +22,7 @@ import time
 import urllib.request
 import zlib
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,11 +165,29 @@ def repack(png: bytes) -> bytes:
 def _unfilter(row: bytes, above: bytes) -> bytes:
     """A row of pixels, given its filtered form and the row above (PNG, third edition, 9.2)."""
     kind, line = row[0], bytearray(row[1:])
-    for i, value in enumerate(line):
-        left, up = (line[i - 3] if i > 2 else 0), above[i]
-        corner = above[i - 3] if i > 2 else 0
-        nearest = min((left, up, corner), key=lambda each: abs(left + up - corner - each))
-        line[i] = (value + (0, left, up, (left + up) // 2, nearest)[kind]) & 255
+    if kind == 1:
+        for colour in range(3):
+            sums: Iterator[int] = accumulate(line[colour::3], lambda a, b: (a + b) & 255)
+            line[colour::3] = bytes(sums)
+    elif kind == 2:
+        line[:] = bytes((value + up) & 255 for value, up in zip(line, above, strict=True))
+    elif kind == 3:
+        for i, value in enumerate(line):
+            line[i] = (value + ((line[i - 3] if i > 2 else 0) + above[i]) // 2) & 255
+    elif kind == 4:
+        lefts, corners = bytearray(3) + line, bytes(3) + above
+        for i, value in enumerate(line):
+            left, up, corner = lefts[i], above[i], corners[i]
+            by_left, by_up, by_corner = (
+                abs(up - corner),
+                abs(left - corner),
+                abs(left + up - 2 * corner),
+            )
+            if by_left <= by_up and by_left <= by_corner:
+                nearest = left
+            else:
+                nearest = up if by_up <= by_corner else corner
+            line[i] = lefts[i + 3] = (value + nearest) & 255
     return bytes(line)
 
 

@@ -157,7 +157,8 @@ def test_all_python_is_run_by_a_test():
 
 
 def test_cells_work_in_a_kernel_one_after_the_other(start_kernel, site, tmp_path):
-    kernel = start_kernel("ipykernel7")
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}  # what others left is not recovered here
+    kernel = start_kernel("ipykernel7", state)
     kernel.execute(
         f"import os; os.chdir({str(tmp_path)!r})\n"
         "c = get_ipython().config.NbProxy\n"

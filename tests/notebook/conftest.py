@@ -11,6 +11,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from site_server import Site
 from traitlets.config import Config
 
+from tests.support import jupyter
+
 
 class RaisingShell(InteractiveShell):
     """A shell in this process; what goes wrong in a cell comes out of `run`."""
@@ -80,5 +82,4 @@ def listening():
 
 @pytest.fixture
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    return jupyter.free_port()

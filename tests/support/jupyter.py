@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -76,11 +77,12 @@ def find_browser() -> str | None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with contextlib.closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port that nobody listens on, and none of those that a system gives to whoever asks."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with contextlib.closing(socket.socket()) as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is no free port")
 
 
 class JupyterServer:

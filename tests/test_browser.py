@@ -114,7 +114,7 @@ def test_what_a_helper_writes_while_it_ends_is_removed_too(proxy, program, monke
 def program(tmp_path):
     """Makes a program that stands for a browser, and writes down how it was called."""
 
-    def make(name, text="sleep 60"):
+    def make(name, text="sleep 600"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(

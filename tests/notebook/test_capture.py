@@ -11,6 +11,7 @@ from IPython.core.error import UsageError
 from nbproxy import _current
 from nbproxy.capture.watch import WATCH
 from nbproxy.notebook import capture
+from tests.support.proxies import wait_until
 
 FETCH = "import urllib.request; urllib.request.urlopen({url!r}).read()"
 
@@ -230,7 +231,7 @@ def test_why(nb, capsys):
 
 def test_browser(nb, tmp_path, capsys):
     program = tmp_path / "brave"
-    program.write_text("#!/bin/sh\nsleep 60\n")
+    program.write_text("#!/bin/sh\nsleep 600\n")
     program.chmod(0o755)
     nb.run(f"import nbproxy; b = nbproxy.browser(headless=True, name={str(program)!r})")
     assert nb.user_ns["b"].running
@@ -239,4 +240,4 @@ def test_browser(nb, tmp_path, capsys):
     with pytest.raises(UsageError, match="no URL"):
         nb.run("%nbproxy browser https:// --headless")
     nb.run("%unload_ext nbproxy")
-    assert not nb.user_ns["b"].running
+    wait_until(lambda: not nb.user_ns["b"].running)

@@ -169,7 +169,7 @@ def test_cells_work_in_a_kernel_one_after_the_other(start_kernel, site, tmp_path
     for block in blocks("notebook"):
         cell = block.replace("https://example.org", site.https_url)
         cell = cell.replace("~d example.org", "~d 127.0.0.1")
-        result = kernel.execute(cell).check()
+        result = kernel.execute(cell, timeout_s=600).check()
         shown[block] = f"{result.stdout}{result.value or ''}"
         assert "nbproxy:" not in result.stderr
     everything = "\n".join(shown.values())
@@ -212,7 +212,7 @@ def test_programs_run(program, site, tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

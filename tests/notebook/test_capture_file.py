@@ -66,7 +66,9 @@ def private(tmp_path):
 
 
 def rows(path):
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+    with contextlib.closing(
+        sqlite3.connect(f"file:{path}?mode=ro", timeout=60, uri=True)
+    ) as database:
         return [row for (row,) in database.execute("SELECT path FROM flows ORDER BY id")]
 
 

@@ -4,6 +4,9 @@ A thread cannot be ended from outside, but an exception can be raised in it at i
 Python code: so a loop that never ends ends after all, and does not take the proxy's time for ever.
 Code that waits in C stays where it is; nothing more is asked of it until it has returned.
 
+It is raised only between the call's first step and its last: before and behind them nobody would
+catch it, and the thread would die of it, with a traceback on the user's screen.
+
 The exception must not stay pending. Until 3.11 a pending one concerns every thread, and those that
 are traced, by a debugger or for coverage, stand still at their next call of a function. So whoever
 raises it calls no Python function until it has taken it back.
@@ -29,6 +32,22 @@ class OverdueError(BaseException):
     """Raised in a call that took too long; no `except Exception` of its code stops it."""
 
 
+class _Stage:
+    """How far a call is; its lock is held where that changes, and to raise the exception in it.
+
+    Attributes:
+        begun: It may be interrupted from now on.
+        over: It may be interrupted no more.
+        dropped: It took so long to begin that nobody wants it: it must not.
+    """
+
+    __slots__ = ("begun", "dropped", "lock", "over")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.begun = self.over = self.dropped = False
+
+
 class Bounded:
     """Makes calls, one at a time; from any thread.
 
@@ -41,6 +60,7 @@ class Bounded:
         self._turn = threading.Lock()
         self._last: threading.Thread | None = None
         self._ended = threading.Lock()  # of the last call: free when it is over
+        self._stage = _Stage()  # of the last call
 
     def call(self, function: Callable[[], Any], limit_s: float) -> tuple[Any, BaseException | None]:
         """Call a function, and wait for it as long as it may take.
@@ -66,21 +86,26 @@ class Bounded:
             if self._last.is_alive():
                 raise TimeoutError
         outcome: list[tuple[Any, BaseException | None]] = []
-        ended = threading.Lock()
+        ended, stage = threading.Lock(), _Stage()
         ended.acquire()
 
         def run() -> None:
             with contextlib.suppress(OverdueError):  # it may come late, when all is done
-                try:
-                    outcome.append((function(), None))
-                except BaseException as failure:  # noqa: BLE001 - the fence around scripts
-                    outcome.append((None, failure))
+                with stage.lock:
+                    stage.begun = not stage.dropped
+                if stage.begun:
+                    try:
+                        outcome.append((function(), None))
+                    except BaseException as failure:  # noqa: BLE001 - the fence around scripts
+                        outcome.append((None, failure))
+                with stage.lock:
+                    stage.over = True
             ended.release()
 
         thread: Any = threading.Thread(target=run, name=self._name, daemon=True)
         # As ipykernel marks its own: a breakpoint in a cell must not stop it.
         thread.pydev_do_not_trace = thread.is_pydev_daemon_thread = True
-        self._last, self._ended = thread, ended
+        self._last, self._ended, self._stage = thread, ended, stage
         thread.start()
         thread.join(limit_s)
         if thread.is_alive():
@@ -92,7 +117,7 @@ class Bounded:
 
     def _interrupt_last(self) -> None:
         """Raise the exception in the last call, wait a moment for its end, and take it back."""
-        thread = self._last
+        thread, stage = self._last, self._stage
         ident = ctypes.c_ulong((thread.ident if thread is not None else None) or 0)
         own = ctypes.c_ulong(threading.get_ident())
         put, overdue, nothing = _put_exception, ctypes.py_object(OverdueError), None
@@ -100,7 +125,10 @@ class Bounded:
         ended = False
         try:
             try:
-                put(ident, overdue)
+                with stage.lock:
+                    stage.dropped = True
+                    if stage.begun and not stage.over:
+                        put(ident, overdue)
                 ended = has_ended(True, grace_s)
             finally:
                 put(ident, nothing)

@@ -22,7 +22,7 @@ from nbproxy.scripts.log import Log
 from nbproxy.scripts.loops import call_on_a_loop
 from nbproxy.scripts.program import addon_of
 from nbproxy.scripts.progress import progress
-from nbproxy.scripts.reload import Watcher
+from nbproxy.scripts.reload import Watcher, stamp
 from nbproxy.scripts.script import Script, World
 from nbproxy.scripts.settings import ScriptOptions, builtin_commands
 
@@ -121,17 +121,19 @@ class Scripts(World):
 
         found = self._find(same)
         script = Script(self, label=label, file=path, argv=argv, era=era, key=key)
+        before = stamp(path)
         script = self._put(script, found)
-        self._watcher.watch(path)
+        self._watcher.watch(path, before)
         return script
 
     def _load_again(self, what: Script, era: str | float | None) -> Script:
         """Load what is in `nbproxy.scripts` anew, in its place, or what was unloaded."""
         script = self._passing(what, era)
         script.key = what.key
+        before = stamp(script.file) if script.file is not None else None
         script = self._put(script, self._find(lambda each: each is what))
         if script.file is not None:
-            self._watcher.watch(script.file)
+            self._watcher.watch(script.file, before)
         return script
 
     def load_text(
@@ -166,8 +168,15 @@ class Scripts(World):
             if instead is None:
                 self._loading(script)
                 return script
+            self._about_to_read(instead)
             instead.replace(script)
             return instead
+
+    def _about_to_read(self, script: Script) -> None:
+        """A script is loaded again: that its file has changed is no news to it any more."""
+        file = script.file
+        if file is not None and all(s is script or s.file != file for s in self._scripts):
+            self._watcher.about_to_read(file)
 
     def _loading(self, script: Script) -> None:
         self._scripts.append(script)
@@ -317,6 +326,7 @@ class Scripts(World):
         with self._lock:
             if script not in self._scripts:
                 return False
+            self._about_to_read(script)
             try:
                 script.reload()
             except ScriptError as error:

@@ -50,12 +50,25 @@ class Watcher:
         self._lock = threading.Lock()
         self._stop: threading.Event | None = None
         self._ticking = False
+        self._asked_to_tick = False  # since it was last asked whether ticks are wanted
 
-    def watch(self, path: Path) -> None:
-        """Look at a file from now on."""
+    def watch(self, path: Path, read: Stamp | None) -> None:
+        """Look at a file from now on.
+
+        Args:
+            path: The file.
+            read: Its stamp from before it was read: what changes meanwhile is a change. That of a
+                file that is watched already stays, for whoever has read it before.
+        """
         with self._lock:
-            self._files[path] = stamp(path)
+            self._files.setdefault(path, read)
             self._ensure()
+
+    def about_to_read(self, path: Path) -> None:
+        """Take a file that is watched as it is now: somebody reads it anew in a moment."""
+        with self._lock:
+            if path in self._files:
+                self._files[path] = stamp(path)
 
     def look_again(self, path: Path) -> None:
         """Take a file for changed at the next look: nobody had time for it."""
@@ -73,7 +86,7 @@ class Watcher:
     def want_ticks(self) -> None:
         """Begin to tick."""
         with self._lock:
-            self._ticking = True
+            self._ticking = self._asked_to_tick = True
             self._ensure()
 
     def close(self) -> None:
@@ -101,10 +114,20 @@ class Watcher:
         while not stop.wait(TICK_S if self._ticking else LOOK_S):
             rounds += 1
             if self._ticking:
-                self._ticking = self._tick()
+                self._tick_once(stop)
                 if rounds % round(LOOK_S / TICK_S):
                     continue
             self._look(stop)
+
+    def _tick_once(self, stop: threading.Event) -> None:
+        self._asked_to_tick = False
+        wanted = self._tick()
+        with self._lock:
+            if stop.is_set():
+                return
+            self._ticking = wanted or self._asked_to_tick
+            if not self._files and not self._ticking:
+                self._end()
 
     def _look(self, stop: threading.Event) -> None:
         with self._lock:
@@ -116,7 +139,7 @@ class Watcher:
             if stop.wait(STEADY_S) or stamp(path) != now:
                 continue  # it is still being written; the next look will see it
             with self._lock:
-                if path not in self._files:
-                    continue
+                if path not in self._files or self._files[path] != old:
+                    continue  # somebody else has read it meanwhile
                 self._files[path] = now
             self._changed(path)

@@ -9,6 +9,7 @@ import pytest
 import nbproxy
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Request, Response
+from nbproxy.scripts import reload
 from tests.support.proxies import (
     confdir,
     connect,
@@ -46,8 +47,9 @@ def write(tmp_path):
 
 
 @pytest.fixture
-def idle(confdir):
-    """A proxy that does not listen: for scripts on flows."""
+def idle(confdir, monkeypatch):
+    """A proxy that does not listen: for scripts on flows. What is loaded again it is by hand."""
+    monkeypatch.setattr(reload, "LOOK_S", 3600.0)
     proxy = nbproxy.Proxy(port=0, confdir=str(confdir))
     yield proxy
     proxy.close()
@@ -61,7 +63,7 @@ def fetch(proxy):
     def get(url, data=None, headers=(), method=None):
         request = urllib.request.Request(url, data, dict(headers), method=method)
         try:
-            answer = opener.open(request, timeout=20)
+            answer = opener.open(request, timeout=120)
         except urllib.error.HTTPError as error:
             answer = error
         with answer:

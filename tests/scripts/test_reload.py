@@ -1,6 +1,7 @@
 """Reloading a script whose file has changed."""
 
 import threading
+from textwrap import dedent
 
 import pytest
 
@@ -15,6 +16,19 @@ VERSION = """
 """
 
 
+def rewrite(path, source):
+    """Change a file at one stroke: who looks meanwhile sees the whole of it, old or new."""
+    fresh = path.with_name(f"{path.name}.fresh")
+    fresh.write_text(dedent(source), "utf-8")
+    fresh.replace(path)
+
+
+def rewrite_in_place(path, source):
+    """The same without another file; the new text must be longer."""
+    with path.open("r+b", buffering=0) as file:
+        file.write(dedent(source).encode())
+
+
 @pytest.fixture
 def watched(proxy, write, texts):
     path = write("a.py", VERSION.format("1"))
@@ -23,9 +37,10 @@ def watched(proxy, write, texts):
     return script, path
 
 
-def test_a_change_is_seen(proxy, fetch, site, watched, write, texts):
-    script, _ = watched
-    write("a.py", VERSION.format("22"))
+@pytest.mark.parametrize("change", [rewrite, rewrite_in_place])
+def test_a_change_is_seen(proxy, fetch, site, watched, texts, change):
+    script, path = watched
+    change(path, VERSION.format("22"))
     wait_until(lambda: script.reloads == 1, "the change is seen")
     wait_until(lambda: len(texts(proxy)) == 4)
     assert texts(proxy)[1:3] == ["done 1", "load 22"]
@@ -33,22 +48,13 @@ def test_a_change_is_seen(proxy, fetch, site, watched, write, texts):
     assert fetch(f"{site.http_url}/").headers["version"] == "22"
 
 
-def test_an_editor_that_renames(proxy, watched, write):
+def test_a_broken_version_is_reported_and_the_old_one_stays(proxy, fetch, site, watched, texts):
     script, path = watched
-    fresh = write("a.py.swp", VERSION.format("3"))
-    fresh.replace(path)
-    wait_until(lambda: script.reloads == 1)
-
-
-def test_a_broken_version_is_reported_and_the_old_one_stays(
-    proxy, fetch, site, watched, write, texts
-):
-    script, _ = watched
-    write("a.py", "def response(flow:\n")
+    rewrite(path, "def response(flow:\n")
     wait_until(lambda: texts(proxy, "error"), "the complaint")
     assert fetch(f"{site.http_url}/").headers["version"] == "1"
     assert script.reloads == 0
-    write("a.py", VERSION.format("good"))
+    rewrite(path, VERSION.format("good"))
     wait_until(lambda: script.reloads == 1)
     assert fetch(f"{site.http_url}/").headers["version"] == "good"
 
@@ -120,9 +126,94 @@ def test_the_context_object_survives(proxy, write, texts):
         "def start(c, argv):\n    c.n = getattr(c, 'n', 0) + 1\n    c.log('start %d' % c.n)\n",
     )
     script = proxy.load(path)
-    path.write_text(path.read_text() + "\n# more\n")
+    rewrite(path, path.read_text() + "\n# more\n")
     wait_until(lambda: script.reloads == 1)
     assert texts(proxy)[:2] == ["start 1", "start 2"]
+
+
+# -- by hand
+
+
+def look(proxy, stop=None):
+    """The watcher looks, here and now."""
+    proxy.scripts._watcher._look(stop or threading.Event())
+
+
+def by_reload(proxy, script):
+    assert proxy.scripts.reload(script)
+
+
+def by_path(proxy, script):
+    assert proxy.load(script.file) is script
+
+
+def by_script(proxy, script):
+    assert proxy.load(script) is script
+
+
+@pytest.mark.parametrize("again", [by_reload, by_path, by_script])
+def test_what_was_loaded_again_by_hand_is_not_loaded_twice(idle, write, texts, again):
+    path = write("a.py", VERSION.format("1"))
+    script = idle.load(path)
+    rewrite(path, VERSION.format("22"))
+    again(idle, script)
+    look(idle)
+    assert script.reloads == 1
+    assert [text for text in texts(idle) if "reload" not in text] == ["load 1", "done 1", "load 22"]
+    rewrite(path, VERSION.format("333"))
+    look(idle)
+    assert script.reloads == 2
+
+
+def test_nor_while_the_watcher_makes_sure_that_it_is_steady(idle, write):
+    path = write("a.py", VERSION.format("1"))
+    script = idle.load(path)
+    rewrite(path, VERSION.format("22"))
+
+    class Meanwhile(threading.Event):
+        def wait(self, timeout=None):
+            by_reload(idle, script)
+            return False
+
+    look(idle, Meanwhile())
+    assert script.reloads == 1
+
+
+def test_a_change_while_it_is_being_loaded_is_seen(idle, write):
+    path = write("a.py", "import pathlib\npathlib.Path(__file__).write_text('def done(): 1\\n')\n")
+    script = idle.load(path)
+    assert script.hooks == []
+    look(idle)
+    assert script.reloads == 1
+
+
+def test_a_change_before_the_same_file_is_loaded_with_arguments_is_one_for_the_first(idle, write):
+    path = write("a.py", VERSION.format("1"))
+    first = idle.load(path)
+    rewrite(path, VERSION.format("22"))
+    idle.load(f"{path} x")
+    look(idle)
+    assert first.reloads == 1
+
+
+# -- the thread
+
+
+def test_ticks_that_are_asked_for_while_nobody_wanted_them_come():
+    """As a script asks that is loaded in the moment in which the last one that ticked is gone."""
+    ticks = []
+
+    def tick():
+        ticks.append(1)
+        if len(ticks) == 1:
+            watcher.want_ticks()
+        return False
+
+    before = set(_running())
+    watcher = reload.Watcher(lambda path: None, tick)
+    watcher.want_ticks()
+    wait_until(lambda: len(ticks) == 2)
+    wait_until(lambda: not set(_running()) - before, "its thread ends: nobody wants it any more")
 
 
 def test_the_thread_lives_while_there_is_something_to_watch(tmp_path):
@@ -131,9 +222,9 @@ def test_the_thread_lives_while_there_is_something_to_watch(tmp_path):
     changes = []
     watcher = reload.Watcher(changes.append, lambda: False)
     wait_until(lambda: not _running(), "threads of other tests end")
-    watcher.watch(path)
+    watcher.watch(path, reload.stamp(path))
     assert _running()
-    path.write_text("x")
+    rewrite(path, "x")
     wait_until(lambda: changes)
     path.unlink()
     watcher.forget(path)

@@ -82,7 +82,7 @@ def until():
     """Lets the loop run until a condition holds."""
 
     async def until(condition):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not condition():  # noqa: ASYNC110 - handlers in threads are watched from outside
                 await asyncio.sleep(0)
 
@@ -96,7 +96,8 @@ def notes():
 
 @pytest.fixture
 def registry(notes):
-    registry = Registry(reporter=notes)
+    """Takes no handler for slow, however long the machine leaves it waiting."""
+    registry = Registry(reporter=notes, hint_slow_s=0)
     yield registry
     registry.close()
 

@@ -7,10 +7,10 @@ import contextvars
 import gc
 import logging
 import sys
-import time
 
 import pytest
 
+from nbproxy.handlers import calling
 from nbproxy.handlers.calling import METADATA_KEY
 from nbproxy.handlers.concurrent import concurrent
 from nbproxy.model.flow import Error
@@ -30,11 +30,16 @@ async def fired(registry, hook, argument=None):
         await waiting
 
 
-def spin(seconds):
-    """Hold the thread, as a slow computation does."""
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        pass
+@pytest.fixture
+def spin(monkeypatch):
+    """Takes so many seconds: no time passes but by it."""
+    now = [100.0]
+    monkeypatch.setattr(calling, "perf_counter", lambda: now[0])
+
+    def spin(seconds):
+        now[0] += seconds
+
+    return spin
 
 
 # -- order
@@ -62,7 +67,6 @@ async def test_kinds_are_mixed_in_order(registry, flow):
     @registry.on("response")
     @concurrent
     def fourth(flow):
-        spin(0.01)
         log.append(4)
 
     @registry.on("response", "~d nowhere")
@@ -194,7 +198,7 @@ async def test_timeouts_and_tasks_work_inside_a_handler(registry, notes, flow):
             log.append("timeout")
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.sleep(0))
-        log.append(await asyncio.wait_for(asyncio.sleep(0, "value"), 5))
+        log.append(await asyncio.wait_for(asyncio.sleep(0, "value"), 120))
         assert asyncio.current_task() is test
 
     test = asyncio.current_task()
@@ -381,32 +385,34 @@ def test_a_loop_that_ends_closes_the_handler(registry, notes):
 # -- statistics
 
 
-async def test_the_statistics_are_of_each_handler(registry, flow):
+async def test_the_statistics_are_of_each_handler(registry, flow, spin):
+    spans = iter((1, 2, 4, 8, 16, 32))
+
     @registry.on("request")
     def plain(flow):
-        spin(0.002)
+        spin(next(spans))
 
     @registry.on("request")
     async def waits(flow):
-        await asyncio.sleep(0.002)
+        asyncio.get_running_loop().call_soon(spin, next(spans))
+        await asyncio.sleep(0)
 
     @registry.on("request")
     @concurrent
     def thread(flow):
-        spin(0.002)
+        spin(next(spans))
 
     await registry.fire("request", flow)
     await registry.fire("request", flow)
-    for handler in registry:
-        assert handler.calls == 2
-        assert 0.0019 < handler.worst_s <= handler.total_s
-        assert handler.mean_s == pytest.approx(handler.total_s / 2)
+    spent = [(each.worst_s, each.total_s, each.mean_s) for each in registry]
+    assert spent == [(8, 9, 4.5), (16, 18, 9), (32, 36, 18)]
+    assert [handler.calls for handler in registry] == [2, 2, 2]
 
 
 # -- hints
 
 
-def test_a_slow_plain_handler_gets_one_hint(registry, notes, flow):
+def test_a_slow_plain_handler_gets_one_hint(registry, notes, flow, spin):
     registry.hint_slow_s = 0.005
     registry.on("request")(lambda: spin(0.006))
     registry.on("request")(lambda: None)
@@ -418,12 +424,13 @@ def test_a_slow_plain_handler_gets_one_hint(registry, notes, flow):
     assert "@nbproxy.concurrent" in text
 
 
-async def test_an_async_handler_is_slow_only_if_it_does_not_let_go(registry, notes, flow):
+async def test_an_async_handler_is_slow_only_if_it_does_not_let_go(registry, notes, flow, spin):
     registry.hint_slow_s = 0.005
 
     @registry.on("request")
     async def good(flow):
-        await asyncio.sleep(0.01)
+        asyncio.get_running_loop().call_soon(spin, 0.01)
+        await asyncio.sleep(0)
 
     @registry.on("request")
     async def bad(flow):
@@ -442,7 +449,7 @@ async def test_an_async_handler_is_slow_only_if_it_does_not_let_go(registry, not
     assert "await what takes long" in text
 
 
-def test_no_hint_is_wanted(registry, notes, flow):
+def test_no_hint_is_wanted(registry, notes, flow, spin):
     registry.hint_slow_s = 0
     registry.on("request")(lambda: spin(0.002))
     registry.fire("request", flow)

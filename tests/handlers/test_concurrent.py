@@ -83,7 +83,7 @@ async def test_others_go_on_and_each_flow_keeps_its_order(registry, notes):
     @concurrent
     def hold(flow):
         if flow == "held":
-            release.wait(10)
+            release.wait(120)
         log.append((flow, 1, threading.current_thread().name.startswith("nbproxy-handler-")))
 
     @registry.on("request")
@@ -106,7 +106,7 @@ async def test_a_cancelled_flow_lets_its_thread_end_and_counts_it(registry, note
     @concurrent
     def hold(flow):
         began.set()
-        release.wait(10)
+        release.wait(120)
         raise ValueError("nobody waits")
 
     (handler,) = registry
@@ -132,7 +132,7 @@ async def test_what_waits_for_a_thread_is_skipped_when_its_flow_has_gone(notes, 
     @concurrent
     def hold(flow):
         began.set()
-        release.wait(10)
+        release.wait(120)
         log.append(flow)
 
     first = asyncio.ensure_future(registry.fire("request", 1))

@@ -228,7 +228,7 @@ async def test_an_async_handler_of_done_runs_on_the_loop_at_hand(registry):
         ended.set()
 
     registry.off(last)
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 120)
     scheduled = []
     registry.schedule = scheduled.append
     registry.on("done")(last)
@@ -287,7 +287,8 @@ def test_an_empty_registry_is_still_true():
 def test_settings_reach_the_caller(registry, notes, flow):
     assert registry.reporter is notes
     assert registry.guard is None
-    assert registry.hint_slow_s == 0.1
+    assert Registry().hint_slow_s == 0.1
+    assert registry.hint_slow_s == 0
     registry.hint_slow_s = 1e-9
     other = type(notes)()
     registry.reporter = other

@@ -10,26 +10,32 @@ import threading
 import pytest
 
 from nbproxy.handlers.threads import Threads
+from tests.support.proxies import wait_until
 
 
 def named():
     return {t for t in threading.enumerate() if t.name.startswith("nbproxy-handler-")}
 
 
+@pytest.fixture(autouse=True)
+def _alone():
+    """Registries of other tests have told their threads to end; now they have."""
+    wait_until(lambda: not named(), "the end of other tests' threads")
+
+
 async def test_threads_are_made_when_needed_reused_and_limited():
     threads = Threads(3)
-    assert not named()
     for _ in range(5):
         await threads.submit(lambda: None).future
     assert len(named()) == 1
-    barrier = threading.Barrier(3, timeout=10)
+    barrier = threading.Barrier(3, timeout=120)
     await asyncio.gather(*(threads.submit(barrier.wait).future for _ in range(9)))
     assert {t.name for t in named()} == {f"nbproxy-handler-{i}" for i in (1, 2, 3)}
     assert all(t.daemon and t.pydev_do_not_trace and t.is_pydev_daemon_thread for t in named())
     going = named()
     threads.close()
     for thread in going:
-        thread.join(10)
+        thread.join(120)
     assert not named()
 
 
@@ -40,7 +46,7 @@ async def test_closing_skips_what_waits_and_leaves_what_runs(until):
 
     def hold():
         began.set()
-        release.wait(10)
+        release.wait(120)
         log.append("ended")
 
     running = threads.submit(hold)
@@ -57,7 +63,7 @@ async def test_closing_skips_what_waits_and_leaves_what_runs(until):
     going = named()
     threads.close()
     for thread in going:
-        thread.join(10)
+        thread.join(120)
 
 
 def test_a_thread_may_outlive_its_loop():
@@ -65,14 +71,14 @@ def test_a_thread_may_outlive_its_loop():
     release = threading.Event()
 
     async def main():
-        threads.submit(lambda: release.wait(10))
+        threads.submit(lambda: release.wait(120))
 
     asyncio.run(main())
     release.set()
     going = named()
     threads.close()
     for thread in going:
-        thread.join(10)
+        thread.join(120)
     assert not named()
 
 
@@ -86,7 +92,7 @@ def test_a_handler_that_never_ends_does_not_hold_up_the_exit():
         "asyncio.run(main())\n"
         "threads.close()\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 def test_there_must_be_one():

@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-from tests.support.proxies import PATIENCE_S, Wire, answering, response
+from tests.support.proxies import Wire, answering, response
+
+LIMIT_S = 300.0
+"""How long the command may take to begin or to end; it does so in a second or two."""
 
 COMMAND = (sys.executable, "-W", "error", "-m", "nbproxy", "-p", "0", "-q")
 
@@ -60,7 +63,7 @@ def test_scripts_in_order_with_arguments_and_options(run, write, make_origin):
     with Wire.to(int(line.rpartition(":")[2])) as wire:
         assert wire.get(f"{origin.url}/")[b"x"] == b"first-second"
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=PATIENCE_S)
+    out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
     assert "started ['first']" in err
     assert "done one" in out
@@ -76,19 +79,19 @@ def test_scripts_in_order_with_arguments_and_options(run, write, make_origin):
 )
 def test_a_script_that_fails_ends_it(run, write, source, said):
     process = run("-s", str(write("a.py", source)))
-    out, err = process.communicate(timeout=PATIENCE_S)
+    out, err = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, out) == (1, "")
     assert said in err.splitlines()[-1]
 
 
 def test_a_script_that_is_not_there(run):
-    _, err = (process := run("-s", "nowhere.py")).communicate(timeout=PATIENCE_S)
+    _, err = (process := run("-s", "nowhere.py")).communicate(timeout=LIMIT_S)
     assert process.returncode == 1
     assert "there is no such file" in err
 
 
 def test_an_option_that_no_script_has(run, write):
     process = run("-s", str(write("a.py", "")), "--set", "sufix=1")
-    _, err = process.communicate(timeout=PATIENCE_S)
+    _, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 2
     assert "there is no option 'sufix'" in err

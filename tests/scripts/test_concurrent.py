@@ -42,7 +42,7 @@ class Gate:
         with self.lock:
             self.inside += 1
             self.most = max(self.most, self.inside)
-        self.open.wait(20)
+        self.open.wait(120)
         with self.lock:
             self.inside -= 1
             self.passed += 1
@@ -175,7 +175,13 @@ def test_an_exception_is_reported_like_any_other(proxy, fetch, site, write, text
     (text,) = texts(proxy, "error")
     assert 'a.py", line 4, in request' in text
     assert "ZeroDivisionError" in script.last_error
-    wait_until(lambda: "line 4" in capsys.readouterr().err)
+    printed = []
+
+    def told():
+        printed.append(capsys.readouterr().err)
+        return "line 4" in "".join(printed)
+
+    wait_until(told)
 
 
 def test_killing_the_flow_while_the_handler_runs(proxy, connect, site, waiting, texts):

@@ -288,7 +288,7 @@ CONCURRENT = {
 def test_concurrent(proxy, fetch, site, write, texts, release):
     """Two requests are in the handler at once, and each waits for its own."""
     body = """
-    meet.wait(10)
+    meet.wait(60)
     {say}
     flow.request.headers["x-thread"] = {value}
 """
@@ -307,8 +307,9 @@ def test_concurrent(proxy, fetch, site, write, texts, release):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert script.last_error == ""
+    assert len(answers) == 2
     assert all(["x-thread", "t"] in answer["headers"] for answer in answers)
     assert texts(proxy) == ["in", "in"]
 

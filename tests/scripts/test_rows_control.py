@@ -152,7 +152,7 @@ CASES = {
     "concurrent": [
         *on(
             "0.10 0.11 0.16",
-            "meet.wait(10)",
+            "meet.wait(60)",
             None,
             two_at_once,
             lambda w, answers: [answer.status for answer in answers] == [200, 200],
@@ -160,7 +160,7 @@ CASES = {
         ),
         *on(
             "0.17 0.18 2.0 6.0 7.0 12",
-            "meet.wait(10)",
+            "meet.wait(60)",
             None,
             two_at_once,
             lambda w, answers: [answer.status for answer in answers] == [200, 200],
@@ -172,7 +172,7 @@ CASES = {
             from mitmproxy.script import concurrent
             class A:
                 @concurrent
-                def request(self, flow): meet.wait(10)
+                def request(self, flow): meet.wait(60)
             addons = [A()]
             """,
             None,
@@ -184,7 +184,7 @@ CASES = {
             """
             from mitmproxy.script import concurrent
             @concurrent
-            async def request(flow): meet.wait(10)
+            async def request(flow): meet.wait(60)
             """,
             None,
             two_at_once,

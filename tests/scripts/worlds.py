@@ -14,7 +14,7 @@ import pytest
 
 from nbproxy import saved as files
 from nbproxy.scripts import eras
-from tests.support.proxies import Wire, answering, response, wait_until
+from tests.support.proxies import Wire, answering, last_flow, response, wait_until
 
 
 class World:
@@ -202,7 +202,7 @@ def two_at_once(w):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     return answers
 
 
@@ -216,6 +216,7 @@ def saved(w):
     """A file with two flows."""
     get(w)
     path = w.folder / "two.mitm"
+    last_flow(w.proxy)  # all of it is there
     w.proxy.flows[0].response.headers["x"] = "y"
     files.save([*w.proxy.flows, *w.proxy.flows], path)
     w.script.program.addons[0].PATH = str(path)

@@ -295,7 +295,8 @@ class Scripts(World):
         wanted = [s for s in list(self._scripts) if s.program is not None and s.program.ticks]
         for script in wanted:
             assert script.program is not None  # noqa: S101 - asked for above
-            self.host.call(script.program.tick)
+            with contextlib.suppress(RuntimeError):  # the proxy has just stopped
+                self.host.call(script.program.tick)
         return bool(wanted)
 
     # -- reloading
@@ -304,7 +305,10 @@ class Scripts(World):
         """In the watcher's thread; the work is done where handlers run."""
         for script in list(self._scripts):
             if script.file == path:
-                self.host.call(self._reload_changed, script)
+                try:
+                    self.host.call(self._reload_changed, script)
+                except RuntimeError:  # the proxy has just stopped
+                    self._watcher.look_again(path)
 
     def _reload_changed(self, script: Script) -> None:
         """On the proxy's loop, which must not wait: a body that is being loaded may wait for it."""

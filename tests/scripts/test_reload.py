@@ -199,6 +199,23 @@ def test_a_change_before_the_same_file_is_loaded_with_arguments_is_one_for_the_f
 # -- the thread
 
 
+def test_a_proxy_that_stops_meanwhile_does_not_end_it(idle, write, monkeypatch):
+    path = write("a.py", "def start(): pass\ndef tick(): pass\n")
+    script = idle.load(path)
+    rewrite(path, "def start(): pass\n")
+
+    def call(function, *args):
+        raise RuntimeError("the proxy's event loop is closed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(idle.scripts.host, "call", call)
+        assert idle.scripts._tick()
+        look(idle)
+    assert script.reloads == 0
+    look(idle)
+    assert script.reloads == 1
+
+
 def test_ticks_that_are_asked_for_while_nobody_wanted_them_come():
     """As a script asks that is loaded in the moment in which the last one that ticked is gone."""
     ticks = []

@@ -147,7 +147,7 @@ def test_streams_and_failures_are_recorded(quickstart):
         "".join(quickstart["stream"].split("\n")) == "A proxy in a notebook sees all that passes."
     )
     first, last = map(float, re.findall(r"after ([\d.]+) s", quickstart["streamed"]))
-    assert 0 <= first <= last
+    assert first < last  # it came while it was made
     assert "[DONE]" in quickstart["streamed"]
     assert quickstart["errors"].split() == ["500", "502", "ChunkedEncodingError", "502"]
     assert "the connection was refused" in quickstart["failed"]

@@ -1,4 +1,4 @@
-"""Thirty thousand flows: how long it takes to see them, printed, and that all are there."""
+"""A hundred thousand flows: how long it takes to see them, printed, and that all are there."""
 
 import re
 
@@ -10,7 +10,7 @@ from nbproxy.notebook.widgets.inspector import Inspector
 from tests.browser.desk import MOUNT, SETUP, Desk
 from tests.support.inspecting import EARLY, FILL, PAINT, SCROLL, SMOOTH
 
-COUNT = 30_000
+COUNT = 100_000
 ALL = f"{COUNT:,}"
 SMALL_BATCHES = """
 from nbproxy.notebook.widgets import feed
@@ -38,7 +38,7 @@ def desk(notebook):
     notebook.run(3)
 
 
-def test_many_flows(desk, picture, capsys):
+def test_a_hundred_thousand_flows(desk, picture, capsys):
     first, whole = desk.notebook.paint
     places = [0, 0.5, 0.123, 0.99, 0.3, 0.7, 0.01, 1]
     jumps = desk.page.evaluate(SCROLL, places)

@@ -86,7 +86,7 @@ def test_a_raw_tunnel_is_a_tcp_flow(proxy, watched, connect, make_origin):
         flow.kill()
 
 
-def test_a_server_that_speaks_first(proxy, watched, connect, make_origin):
+def test_a_server_that_speaks_first(proxy, impatient_tunnels, watched, connect, make_origin):
     def smtp(wire):
         wire.send(b"220 hello\r\n")
         assert wire.until(b"\r\n") == b"QUIT\r\n"

@@ -11,6 +11,7 @@ from site_server import Site
 
 from nbproxy.model.message import Response
 from tests.support.proxies import (
+    PATIENCE_S,
     Wire,
     answering,
     last_flow,
@@ -218,7 +219,7 @@ def test_http_in_clear_inside_a_tunnel(proxy, connect, make_origin):
     assert [f.request.url for f in proxy.flows] == [f"{origin.url}/0", f"{origin.url}/1"]
 
 
-def test_a_server_that_speaks_first(proxy, connect, make_origin):
+def test_a_server_that_speaks_first(proxy, impatient_tunnels, connect, make_origin):
     def smtp(wire):
         wire.send(b"220 hello\r\n")
         assert wire.until(b"\r\n") == b"QUIT\r\n"
@@ -234,7 +235,9 @@ def test_a_server_that_speaks_first(proxy, connect, make_origin):
     assert flow.response.timestamp_end
 
 
-def test_a_client_that_takes_its_time_is_read_all_the_same(proxy, connect, tls_origin):
+def test_a_client_that_takes_its_time_is_read_all_the_same(
+    proxy, impatient_tunnels, connect, tls_origin
+):
     """Silence after CONNECT is no reason to look away: the first byte decides."""
     wire = connect(proxy, tunnel=tls_origin.port)
     wait_until(lambda: tls_origin.attempts, "the origin is asked what it says")
@@ -273,7 +276,7 @@ def test_a_raw_tunnel_holds_back_who_sends_too_fast(proxy, connect, make_origin)
 
     wire = connect(proxy, tunnel=make_origin(flood).port)
     wire.send(b"\x00")
-    assert stuck.wait(20)
+    assert stuck.wait(PATIENCE_S)
     assert len(sent) < 30
 
 
@@ -281,7 +284,7 @@ def test_a_tunnel_that_is_never_used(proxy, connect, tls_origin):
     ended = threading.Event()
     proxy.on("clientdisconnect")(lambda client: ended.set())
     connect(proxy, tunnel=tls_origin.port).close()
-    assert ended.wait(20)
+    assert ended.wait(PATIENCE_S)
     assert len(proxy.flows) == 0
 
 

@@ -22,12 +22,13 @@ from site_certificate import make_server_context
 from site_server import Site
 
 from nbproxy import Proxy
+from nbproxy.engine import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE_S = 20.0
-"""How long anything may take that should happen soon."""
+PATIENCE_S = 90.0
+"""How long anything may take that should happen soon; it costs only failing tests time."""
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -403,6 +404,18 @@ def trusted(site: Site, identity: Identity, tmp_path_factory: pytest.TempPathFac
     bundle = tmp_path_factory.mktemp("trusted") / "ca.pem"
     bundle.write_bytes(Path(site.ca_file).read_bytes() + identity.ca_file.read_bytes())
     return str(bundle)
+
+
+@pytest.fixture
+def patient_tunnels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients may take their time after CONNECT: no server is asked whether it speaks first."""
+    monkeypatch.setattr(client, "_SERVER_FIRST_S", PATIENCE_S)
+
+
+@pytest.fixture
+def impatient_tunnels(monkeypatch: pytest.MonkeyPatch, patient_tunnels: None) -> None:
+    """A server is asked at once whether it speaks first."""
+    monkeypatch.setattr(client, "_SERVER_FIRST_S", 0.05)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from nbproxy import Proxy
 from nbproxy.errors import ConfigError
-from tests.support.origins import Origin, eventually
+from tests.support.origins import TIMEOUT_S, Origin, eventually
 from tests.support.rawclient import RawClient, exchange
 
 pytest_plugins = ("tests.support.bench",)
@@ -158,8 +158,8 @@ NOISE = {
 
 @pytest.fixture(scope="module")
 def hasty(start_proxy):
-    """A proxy that waits for next to nothing."""
-    with start_proxy(head_timeout=0.3, idle_timeout=0.3, body_timeout=0.3) as proxy:
+    """A proxy that waits for next to nothing once a request has begun."""
+    with start_proxy(head_timeout=0.3, body_timeout=0.3) as proxy:
         yield proxy
 
 
@@ -184,7 +184,7 @@ def test_a_client_that_half_closes_gets_its_answer(bench, again):
 
     def script(peer):
         peer.next_request()
-        answered.wait(5)
+        answered.wait(TIMEOUT_S)
         peer.send(OK)
         peer.read_to_end()
 
@@ -278,13 +278,15 @@ def test_c_10_a_client_that_leaves_a_trickle(bench):
 
 
 # hostile: C-11
-def test_c_11_a_client_that_does_not_read(bench):
+def test_c_11_a_client_that_does_not_read(bench, request):
     total = 256 * 2**20
     sent = []
+    go_on = threading.Event()
 
     def flood(peer):
         peer.next_request()
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nx" % (total + 1))
+        go_on.wait(TIMEOUT_S)
         piece = b"x" * 2**20
         for _ in range(total // len(piece)):
             if not peer.send(piece):
@@ -295,7 +297,12 @@ def test_c_11_a_client_that_does_not_read(bench):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with bench.client() as client:
         client.send(bench.filled(GET % b"x"))
-        client.read_until(b"\r\n\r\n")
+        client.read_until(b"\r\n\r\nx")
+        limits = bench.proxy._engine.core.limits  # from here on; the origin has its time
+        bench.proxy.options.body_timeout = 1.0
+        eventually(lambda: limits.body_s == 1.0)
+        request.addfinalizer(lambda: setattr(bench.proxy.options, "body_timeout", TIMEOUT_S))
+        go_on.set()
         # the proxy reads on until its own bound and the kernel's buffers are full, then stops
         still = [-1]
 
@@ -339,7 +346,7 @@ def test_c_11_an_origin_that_does_not_read(bench):
 
     def script(peer):
         peer.read_until(b"\r\n\r\n")
-        go_on.wait(10)
+        go_on.wait(TIMEOUT_S)
         peer.read_bytes(size)
         peer.next_request()
         peer.send(OK)
@@ -371,7 +378,7 @@ def test_c_11_an_origin_that_does_not_read(bench):
         assert last[0] < 40
         bench.still_serves()
         go_on.set()
-        thread.join(10)
+        thread.join(TIMEOUT_S)
         assert client.read_to_end().statuses == [200]
     assert [len(r.body) for r in bench.requests] == [size]
 
@@ -383,13 +390,12 @@ def test_c_12_slow_heads_and_silent_connections(start_proxy, waits):
 
     With a proxy that waits for long that they are served cannot be due to the time-out.
     """
-    limit_s = 100.0 if waits else 1.0
-    with start_proxy(head_timeout=limit_s, idle_timeout=limit_s) as proxy, Origin() as origin:
+    with start_proxy(head_timeout=TIMEOUT_S if waits else 1.0) as proxy, Origin() as origin:
         clean = (LAST % b"clean").replace(b"ORIGIN", origin.authority)
         slow = [RawClient(proxy.port) for _ in range(100)]
-        mute = [RawClient(proxy.port) for _ in range(200)]
+        head = b"GET http://127.0.0.1/ HTTP/1.1\r\nX-Slow: " + b"x" * 20
+        mute = [RawClient(proxy.port) for _ in range(200)] if waits else []
         try:
-            head = b"GET http://127.0.0.1/ HTTP/1.1\r\nX-Slow: " + b"x" * 20
             for number in range(len(head)):
                 for client in slow:
                     client.send(head[number : number + 1])
@@ -402,6 +408,8 @@ def test_c_12_slow_heads_and_silent_connections(start_proxy, waits):
                 answer = client.read_to_end()
                 assert answer.statuses == [408]
                 assert answer.ended == "fin"
+            proxy.options.idle_timeout = 1.0  # not sooner, or it counts for the others too
+            mute += [RawClient(proxy.port) for _ in range(200)]
             for client in mute:
                 assert client.read_to_end().raw == b""
                 assert client.ended == "fin"
@@ -515,9 +523,9 @@ def test_c_13_a_silent_tunnel_ends(start_proxy):
     """Half a ClientHello, then silence."""
     with start_proxy(tls_timeout=0.3) as proxy, Origin() as origin, RawClient(proxy.port) as client:
         target = origin.authority
-        client.send(b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, target))
+        head = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, target)
+        client.send(head + b"\x16\x03\x01\x00\xc8\x01")
         client.read_until(b"\r\n\r\n")
-        client.send(b"\x16\x03\x01\x00\xc8\x01")
         client.read_to_end()
         (flow,) = proxy.flows
         assert "TLS" in flow.error.msg

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.support.origins import Origin, answering, eventually
+from tests.support.origins import TIMEOUT_S, Origin, answering, eventually
 from tests.support.rawclient import exchange
 
 pytest_plugins = ("tests.support.bench",)
@@ -296,7 +296,7 @@ def test_r_07_bytes_that_come_later(bench):
     def script(peer):
         peer.next_request()
         peer.send(OK + b"Content-Length: 2\r\n\r\nok")
-        go_on.wait(5)
+        go_on.wait(TIMEOUT_S)
         peer.send(OK + b"Content-Length: 6\r\n\r\npoison")
         peer.read_to_end()
 
@@ -449,7 +449,7 @@ def test_r_16_an_early_answer(bench, then):
         thread.start()
         answer = client.read_to_end()
         client.sock.close()
-        thread.join(10)
+        thread.join(TIMEOUT_S)
         assert not thread.is_alive()
     assert [(r.status, r.body) for r in answer.responses] == [(413, b"big")]
     assert bench.flow().response.status_code == 413
@@ -610,7 +610,7 @@ def test_r_19_events_are_passed_on_as_they_come(bench):
         peer.send(OK + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         for number, event in enumerate(seen):
             peer.send(b"9\r\ndata: %d\n\n\r\n" % number)
-            assert event.wait(5)
+            assert event.wait(TIMEOUT_S)
         peer.send(b"0\r\n\r\n")
         peer.read_to_end()
 

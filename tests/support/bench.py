@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from nbproxy import Proxy
-from tests.support.origins import Origin, answering, eventually
+from tests.support.origins import TIMEOUT_S, Origin, answering, eventually
 from tests.support.rawclient import Answer, RawClient, exchange
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from tests.support import strict
     from tests.support.origins import Peer, Script
 
-# Short, so that what ends by a time limit ends soon; each long enough for a busy machine.
-QUICK: Final[dict[str, Any]] = {
-    "idle_timeout": 5.0,
-    "head_timeout": 3.0,
-    "body_timeout": 3.0,
-    "response_timeout": 5.0,
-    "connect_timeout": 3.0,
-    "tls_timeout": 3.0,
+# Nothing ends by a time limit unless a test asks for a shorter one.
+PATIENT: Final[dict[str, Any]] = {
+    "idle_timeout": TIMEOUT_S,
+    "head_timeout": TIMEOUT_S,
+    "body_timeout": TIMEOUT_S,
+    "response_timeout": TIMEOUT_S,
+    "connect_timeout": TIMEOUT_S,
+    "tls_timeout": TIMEOUT_S,
     "stream_large_bodies": "1m",
 }
 
@@ -157,7 +157,7 @@ def proxy_without_leaks(folder: Path, **options: Any) -> Iterator[Proxy]:
     wrong: list[dict[str, Any]] = []
     threads_before = set(threading.enumerate())
     sockets_before = sockets_of_this_process()
-    proxy = Proxy(port=0, confdir=str(folder), **{**QUICK, **options})
+    proxy = Proxy(port=0, confdir=str(folder), **{**PATIENT, **options})
     with proxy:
         runner, engine = proxy.runner, proxy._engine
         assert runner is not None
@@ -172,7 +172,7 @@ def proxy_without_leaks(folder: Path, **options: Any) -> Iterator[Proxy]:
             return len(asyncio.all_tasks())
 
         def tasks() -> int:
-            return asyncio.run_coroutine_threadsafe(count(), loop).result(10)
+            return asyncio.run_coroutine_threadsafe(count(), loop).result(TIMEOUT_S)
 
         tasks_before = tasks()
         yield proxy
@@ -209,3 +209,5 @@ def bench(module_proxy: Proxy) -> Iterator[Bench]:
         bench = Bench(module_proxy, origin)
         yield bench
     bench.still_serves()
+    listener = module_proxy._engine.listener  # type: ignore[union-attr] # it runs
+    eventually(lambda: listener.connections == 0, "clients to be gone, or the next test sees them")

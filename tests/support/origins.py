@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Script = Callable[["Peer"], None]
 
 #: How long anything may take before a test fails. Generous: it costs only failing tests time.
-TIMEOUT_S: Final = 10.0
+TIMEOUT_S: Final = 90.0
 
 Ended = Literal["", "fin", "reset", "silent"]
 

@@ -13,7 +13,7 @@ import pytest
 from nbproxy import Proxy
 from nbproxy.engine.runner import RunningRunner, ThreadRunner
 from nbproxy.errors import ConfigError
-from tests.support.proxies import Wire, answering, response, wait_until
+from tests.support.proxies import PATIENCE_S, Wire, answering, response, wait_until
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def nothing_left():
 
 def fetch(proxy, url):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxy.proxies))
-    with opener.open(url, timeout=20) as answer:
+    with opener.open(url, timeout=PATIENCE_S) as answer:
         return answer.read()
 
 
@@ -63,7 +63,9 @@ async def test_on_a_running_loop(origin, confdir, nothing_left):
     before = asyncio.all_tasks()
     async with Proxy(port=0, confdir=confdir) as proxy:
         assert isinstance(proxy.runner, RunningRunner)
-        async with httpx.AsyncClient(proxy=proxy.url, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            proxy=proxy.url, trust_env=False, timeout=PATIENCE_S
+        ) as client:
             assert (await client.get(f"{origin.url}/x")).text == "/x"
         with pytest.raises(RuntimeError, match="wait for the proxy on the proxy's own event loop"):
             proxy.stop()
@@ -175,11 +177,11 @@ def test_other_machines_need_credentials(origin, confdir):
         assert proxy.url == f"http://127.0.0.1:{proxy.port}"
         assert proxy.options.restrict_targets
         url = proxy.url.replace("//", "//me:secret@")
-        with httpx.Client(proxy=url, trust_env=False) as client:
+        with httpx.Client(proxy=url, trust_env=False, timeout=PATIENCE_S) as client:
             got = client.get(f"{origin.url}/x")
         assert got.status_code == 403  # not the way to what listens on this machine only
         assert "does not lead there" in proxy.flows[-1].error.msg
-        with httpx.Client(proxy=proxy.url, trust_env=False) as client:
+        with httpx.Client(proxy=proxy.url, trust_env=False, timeout=PATIENCE_S) as client:
             assert client.get(f"{origin.url}/x").status_code == 407
     assert origin.wires == []
 
@@ -220,8 +222,9 @@ def test_stopping_ends_what_is_under_way(make_origin, confdir, nothing_left):
         wire.some()
 
     origin = make_origin(silent)
-    done = []
+    met, done = [], []
     with Proxy(port=0, confdir=confdir) as proxy:
+        proxy.on("clientconnect")(met.append)
         proxy.on("clientdisconnect")(done.append)
         proxy.on("request", "~u /held")(lambda flow: flow.intercept())
         proxy.on("request", "~u /slow")(_sleep)
@@ -231,10 +234,11 @@ def test_stopping_ends_what_is_under_way(make_origin, confdir, nothing_left):
             wire.sendall(b"GET http://%b/%b HTTP/1.1\r\nHost: %b\r\n\r\n" % (host, path, host))
         wires[3].sendall(b"GET http://a.test/ HT")  # in the middle of a head
         wires[4].sendall(b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (host, host))
+        wait_until(lambda: len(met) == 5)
         wait_until(lambda: len(proxy.flows) == 3)
         wait_until(lambda: any(f.server_conn.requests for f in proxy.flows))
     for wire in wires:
-        wire.settimeout(20)
+        wire.settimeout(PATIENCE_S)
         try:
             while wire.recv(1000):
                 pass

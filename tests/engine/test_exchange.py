@@ -92,7 +92,7 @@ def test_order_case_and_repetition_of_fields_survive_both_ways(proxy, connect, e
     assert flow.response.headers.get_all("set-cookie") == ["a=1", "b=2"]
     assert (flow.request.content, flow.response.content) == (b"body", b"ok")
     assert flow.request.timestamp_start <= flow.request.timestamp_end
-    assert 0 <= flow.ttfb <= flow.duration < 20
+    assert 0 <= flow.ttfb <= flow.duration
     assert flow.client_conn.peername == wire.sock.getsockname()
     assert flow.server_conn.peername == ("127.0.0.1", origin.origin.port)
 
@@ -410,7 +410,7 @@ def test_server_sent_events_pass_as_they_come(proxy, connect, make_origin):
             b"HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream\r\nTransfer-Encoding: chunked\r\n"
             b"\r\nd\r\ndata: first\n\n\r\n"
         )
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         wire.send(b"e\r\ndata: second\n\n\r\n0\r\n\r\n")
         wire.message()
 
@@ -440,7 +440,7 @@ def test_small_pieces_are_not_held_back_where_no_handler_wants_the_body(
     def serve(wire):
         wire.message()
         wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none")
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         wire.send(b"two")
         wire.message()
 
@@ -459,7 +459,7 @@ def test_a_handler_has_a_response_passed_on_as_it_comes(proxy, connect, make_ori
     def serve(wire):
         wire.message()
         wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none")
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         wire.send(b"two")
         wire.message()
 
@@ -564,6 +564,7 @@ def test_what_a_streamed_request_lacks_at_its_end_cuts_the_origin_off(proxy, con
 
     def serve(wire):
         wire.head()
+        got.append(wire.exactly(3))
         with contextlib.suppress(ConnectionResetError):
             got.append(wire.rest())
         got.append(None)
@@ -572,8 +573,9 @@ def test_what_a_streamed_request_lacks_at_its_end_cuts_the_origin_off(proxy, con
     wire = connect(proxy)
     wire.ask(f"{make_origin(serve).url}/", b"Content-Length: 600", method=b"POST")
     wire.send(b"one")
+    wait_until(lambda: got == [b"one"])
     wire.close()
-    wait_until(lambda: got and got[-1] is None)
+    wait_until(lambda: got[-1] is None)
     assert only_flow(proxy).error.msg.startswith("the client ")
     assert only_flow(proxy).request.content == b"one"
 
@@ -772,7 +774,7 @@ def test_a_slow_reader_slows_the_sender(proxy, connect, make_origin, tls):
     origin = make_origin(serve, tls=tls)
     wire = connect(proxy, tls=origin.port) if tls else connect(proxy)
     wire.ask("/" if tls else f"{origin.url}/")
-    assert stuck.wait(20)
+    assert stuck.wait(PATIENCE_S)
     assert sum(sent) < 30 * MB  # what fits into the buffers of four sockets
     wire.close()
     assert last_flow(proxy).error is not None
@@ -783,7 +785,7 @@ def test_a_slow_origin_slows_the_client(proxy, connect, make_origin):
 
     def serve(wire):
         wire.head()
-        assert finish.wait(20)
+        assert finish.wait(PATIENCE_S)
 
     wire = connect(proxy)
     wire.ask(f"{make_origin(serve).url}/", b"Content-Length: %d" % (200 * MB), method=b"POST")
@@ -971,8 +973,7 @@ def test_a_client_that_stops_in_its_head_gets_408(make_proxy, connect):
 def test_a_client_that_stops_in_its_body_gets_408(make_proxy, connect):
     proxy = make_proxy(body_timeout=0.2)
     wire = connect(proxy)
-    wire.ask("http://a.test/", b"Content-Length: 10", method=b"POST")
-    wire.send(b"half")
+    wire.send(request("http://a.test/", b"Content-Length: 10", method=b"POST"), b"half")
     assert wire.answer().status == 408
     assert "silent" in only_flow(proxy).error.msg
 
@@ -981,14 +982,20 @@ def test_a_client_that_stops_in_a_streamed_body_gets_408(make_proxy, connect, ma
     proxy = make_proxy(body_timeout=0.2, stream_large_bodies=0)
     origin = make_origin(answering(lambda message: response(b"ok")))
     wire = connect(proxy)
-    wire.ask(f"{origin.url}/", b"Content-Length: 10", method=b"POST")
-    wire.send(b"half")
+    wire.send(request(f"{origin.url}/", b"Content-Length: 10", method=b"POST"), b"half")
     assert wire.answer().status == 408
     assert "silent" in only_flow(proxy).error.msg
 
 
 def test_an_idle_client_is_let_go_without_a_word(make_proxy, connect, echo):
-    proxy = make_proxy(idle_timeout=0.2)
+    proxy = make_proxy()
+
+    @proxy.on("response")
+    async def hurry(flow):  # before its first request it has its time
+        proxy.options.idle_timeout = 0.2
+        while proxy._engine.core.limits.first_s != 0.2:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+
     wire = connect(proxy)
     assert wire.get(f"{echo().url}/").body == b"hello"
     assert wire.is_closed
@@ -1006,7 +1013,7 @@ def test_a_client_that_leaves_ends_what_the_origin_does_for_it(proxy, connect, m
     asked = threading.Event()
     wire = connect(proxy)
     wire.ask(f"{make_origin(serve).url}/")
-    assert asked.wait(20)
+    assert asked.wait(PATIENCE_S)
     wire.reset()
     assert only_flow(proxy).error.msg == "the client disconnected"
     wait_until(lambda: gone == [True])

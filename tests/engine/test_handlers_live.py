@@ -9,6 +9,7 @@ import pytest
 from nbproxy import HTTPFlow, Response, concurrent
 from nbproxy.hooks import HOOKS
 from tests.support.proxies import (
+    PATIENCE_S,
     answering,
     last_flow,
     only_flow,
@@ -352,12 +353,12 @@ def test_async_handlers_suspend_their_flow_only(proxy, connect, origin):
     @proxy.on("request", "~u /wait")
     async def wait(flow):
         waiting.set()
-        await asyncio.to_thread(go_on.wait, 20)
+        await asyncio.to_thread(go_on.wait, PATIENCE_S)
         flow.request.path = "/waited"
 
     slow, quick = connect(proxy), connect(proxy)
     slow.ask(f"{origin.url}/wait")
-    assert waiting.wait(20)
+    assert waiting.wait(PATIENCE_S)
     for _ in range(3):
         assert quick.get(f"{origin.url}/quick").body == b"/quick"
     go_on.set()
@@ -373,14 +374,14 @@ def test_concurrent_handlers_hold_up_their_flow_only(proxy, connect, origin):
     @concurrent
     def wait(flow):
         threads.add(threading.current_thread())
-        together.wait(20)
-        assert go_on.wait(20)
+        together.wait(PATIENCE_S)
+        assert go_on.wait(PATIENCE_S)
         flow.response.text = "waited"
 
     slow = [connect(proxy) for _ in range(2)]
     for wire in slow:
         wire.ask(f"{origin.url}/wait")
-    together.wait(20)  # both are in their handler at the same time
+    together.wait(PATIENCE_S)  # both are in their handler at the same time
     quick = connect(proxy)
     for _ in range(3):
         assert quick.get(f"{origin.url}/quick").body == b"/quick"
@@ -397,11 +398,11 @@ def test_a_client_that_leaves_does_not_wait_for_its_handler(proxy, connect, orig
     @concurrent
     def wait(flow):
         waiting.set()
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
 
     wire = connect(proxy)
     wire.ask(f"{origin.url}/")
-    assert waiting.wait(20)
+    assert waiting.wait(PATIENCE_S)
     wire.reset()
     go_on.set()
     assert only_flow(proxy).error.msg == "the client disconnected"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nbproxy import Response, concurrent
-from tests.support.proxies import answering, response, wait_until
+from tests.support.proxies import answering, only_flow, response, wait_until
 from tests.support.websocket_peers import open_websocket, serve_websocket
 
 __all__ = ["open_websocket", "serve_websocket"]
@@ -158,6 +158,7 @@ def replayed(proxy, connect, make_origin):
     origin = make_origin(answering(lambda message: response(message.target)))
     with connect(proxy) as wire:
         wire.get(f"{origin.url}/")
+    only_flow(proxy)
 
     async def again():
         await proxy.flows[0].replay()

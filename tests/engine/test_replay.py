@@ -6,11 +6,11 @@ from nbproxy.engine.replay import replay
 from nbproxy.engine.runner import wait
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Request
-from tests.support.proxies import answering, only_flow, response
+from tests.support.proxies import PATIENCE_S, answering, only_flow, response
 
 
 def again(proxy, flow, *, hooks=False):
-    wait(proxy.runner, replay(proxy._engine.core, flow, hooks=hooks), 20)
+    wait(proxy.runner, replay(proxy._engine.core, flow, hooks=hooks), PATIENCE_S)
 
 
 @pytest.mark.parametrize("secure", [False, True])

@@ -14,6 +14,7 @@ import pytest
 
 from nbproxy.engine.runner import ProxyLoop, RunningRunner, ThreadRunner, daemon, wait
 from nbproxy.notebook.mounted import MountedRunner
+from tests.support.proxies import PATIENCE_S, alone, wait_until
 
 
 def threads() -> set[str]:
@@ -28,18 +29,20 @@ def descriptors() -> int:
 
 @pytest.fixture
 def thread_runner():
+    alone()
     before = descriptors()
     runner = ThreadRunner()
     runner.start()
     yield runner
     runner.close()
-    assert not threads()
+    wait_until(lambda: not threads(), "its threads end")
     assert descriptors() <= before  # those of other tests may go meanwhile
 
 
 @pytest.fixture(params=["mounted", "thread", "running"])
 async def runner(request):
     """Each kind, started from a running loop."""
+    alone()
     before = descriptors()
     made = {"mounted": MountedRunner, "thread": ThreadRunner, "running": RunningRunner}
     runner = made[request.param]()
@@ -47,7 +50,7 @@ async def runner(request):
     runner.start()
     yield runner
     runner.close()
-    assert not threads()
+    wait_until(lambda: not threads(), "its threads end")
     assert descriptors() <= before  # those of other tests may go meanwhile
 
 
@@ -60,7 +63,7 @@ async def answer(value=42):
 
 
 async def test_submit_from_another_thread(runner):
-    assert await asyncio.to_thread(lambda: runner.submit(answer()).result(10)) == 42
+    assert await asyncio.to_thread(lambda: runner.submit(answer()).result(PATIENCE_S)) == 42
 
 
 async def test_submit_from_the_callers_loop(runner):
@@ -92,12 +95,13 @@ async def test_wait_on_the_loop_itself_is_refused(runner):
 
 
 async def test_wait_passes_errors_and_cancels_after_its_time(runner):
-    cancelled = threading.Event()
+    began, cancelled = threading.Event(), threading.Event()
 
     async def fail():
         raise ZeroDivisionError
 
     async def hang():
+        began.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -105,9 +109,10 @@ async def test_wait_passes_errors_and_cancels_after_its_time(runner):
 
     with pytest.raises(ZeroDivisionError):
         await asyncio.to_thread(wait, runner, fail())
-    with pytest.raises(TimeoutError):
-        await asyncio.to_thread(wait, runner, hang(), 0.05)
-    assert await asyncio.to_thread(cancelled.wait, 10)
+    while not began.is_set():  # what is cancelled before it begins has nothing to tell
+        with pytest.raises(TimeoutError):
+            await asyncio.to_thread(wait, runner, hang(), 0.05)
+    assert await asyncio.to_thread(cancelled.wait, PATIENCE_S)
 
 
 async def test_the_callers_context_goes_along(runner):
@@ -143,9 +148,9 @@ async def test_close_cancels_what_is_left(runner):
             cancelled.set()
 
     runner.submit(hang())
-    assert await asyncio.to_thread(started.wait, 10)
+    assert await asyncio.to_thread(started.wait, PATIENCE_S)
     runner.close()
-    assert await asyncio.to_thread(cancelled.wait, 10)
+    assert await asyncio.to_thread(cancelled.wait, PATIENCE_S)
 
 
 async def test_only_a_foreign_loop_outlives_close(runner):
@@ -194,12 +199,12 @@ def test_the_thread_survives_what_callbacks_raise(thread_runner, error, caplog):
 
     with caplog.at_level(logging.CRITICAL, "nbproxy"):
         thread_runner.call(fail)
-        assert wait(thread_runner, answer(), 10) == 42
+        assert wait(thread_runner, answer(), PATIENCE_S) == 42
 
 
 def test_the_thread_survives_a_stray_stop(thread_runner):
     thread_runner.call(thread_runner.loop.stop)
-    assert wait(thread_runner, answer(), 10) == 42
+    assert wait(thread_runner, answer(), PATIENCE_S) == 42
 
 
 def test_an_interrupt_of_wait_cancels_the_coroutine(thread_runner):
@@ -219,9 +224,9 @@ def test_an_interrupt_of_wait_cancels_the_coroutine(thread_runner):
             cancelled.set()
 
     with pytest.raises(KeyboardInterrupt):
-        wait(thread_runner, hang(), 20)
-    assert cancelled.wait(10)
-    assert wait(thread_runner, answer(), 10) == 42
+        wait(thread_runner, hang(), PATIENCE_S)
+    assert cancelled.wait(PATIENCE_S)
+    assert wait(thread_runner, answer(), PATIENCE_S) == 42
 
 
 def test_close_ends_executor_threads_and_async_generators(thread_runner):
@@ -240,7 +245,7 @@ def test_close_ends_executor_threads_and_async_generators(thread_runner):
         await asyncio.get_running_loop().run_in_executor(None, threading.current_thread)
         return generator
 
-    generator = wait(thread_runner, use(), 10)
+    generator = wait(thread_runner, use(), PATIENCE_S)
     thread_runner.close()
     assert closed.is_set()
     assert generator is not None
@@ -253,7 +258,7 @@ def test_close_has_a_time_limit(thread_runner, caplog):
 
     def block():
         blocked.set()
-        gate.wait(30)
+        gate.wait(PATIENCE_S)
 
     async def stubborn():
         executing = asyncio.get_running_loop().run_in_executor(None, block)
@@ -262,7 +267,7 @@ def test_close_has_a_time_limit(thread_runner, caplog):
                 await asyncio.shield(executing)
 
     thread_runner.submit(stubborn())
-    assert blocked.wait(10)
+    assert blocked.wait(PATIENCE_S)
     loop = thread_runner.loop
     with caplog.at_level(logging.CRITICAL, "asyncio"):
         thread_runner.close(timeout_s=0.1)
@@ -270,7 +275,7 @@ def test_close_has_a_time_limit(thread_runner, caplog):
         gate.set()
     for thread in threading.enumerate():
         if thread.name.startswith("nbproxy"):
-            thread.join(10)
+            thread.join(PATIENCE_S)
 
 
 def test_close_tells_of_tasks_that_fail_then(thread_runner, caplog):
@@ -286,8 +291,8 @@ def test_close_tells_of_tasks_that_fail_then(thread_runner, caplog):
     async def background():
         return asyncio.create_task(fail())
 
-    task = wait(thread_runner, background(), 10)
-    assert started.wait(10)
+    task = wait(thread_runner, background(), PATIENCE_S)
+    assert started.wait(PATIENCE_S)
     thread_runner.close()
     assert isinstance(task.exception(), ZeroDivisionError)
     assert "a task failed while the proxy closed" in caplog.text
@@ -305,7 +310,7 @@ def test_tasks_that_interrupt_cannot_keep_the_loop_open(thread_runner):
         await asyncio.sleep(0)
         return tasks
 
-    tasks = wait(thread_runner, background(), 10)
+    tasks = wait(thread_runner, background(), PATIENCE_S)
     thread_runner.close()
     assert thread_runner.loop.is_closed()
     assert all(isinstance(task.exception(), KeyboardInterrupt) for task in tasks)
@@ -316,14 +321,14 @@ def test_close_from_two_threads(thread_runner):
     for closer in closers:
         closer.start()
     for closer in closers:
-        closer.join(10)
+        closer.join(PATIENCE_S)
     assert thread_runner.loop.is_closed()
 
 
 def test_a_thread_stuck_in_a_handler_is_left_behind(thread_runner, caplog):
     entered, gate = threading.Event(), threading.Event()
-    thread_runner.call(lambda: (entered.set(), gate.wait(30)))
-    assert entered.wait(10)
+    thread_runner.call(lambda: (entered.set(), gate.wait(PATIENCE_S)))
+    assert entered.wait(PATIENCE_S)
     thread_runner.close(timeout_s=-0.9)  # no time but the slack
     assert "stuck in a handler" in caplog.text
     gate.set()
@@ -365,7 +370,7 @@ def test_a_forked_child_has_no_part_in_it(thread_runner):
             fault = 0
         os._exit(fault)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert wait(thread_runner, answer(), 10) == 42
+    assert wait(thread_runner, answer(), PATIENCE_S) == 42
 
 
 async def test_the_running_loop_is_the_default_and_may_be_given():

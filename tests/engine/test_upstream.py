@@ -9,6 +9,7 @@ import pytest
 from site_certificate import make_server_context
 
 from tests.support.proxies import (
+    PATIENCE_S,
     Wire,
     answering,
     last_flow,
@@ -50,7 +51,7 @@ def test_requests_at_once_have_connections_of_their_own(proxy, connect, make_ori
 
     def serve(wire):
         while wire.message() is not None:
-            together.wait(20)
+            together.wait(PATIENCE_S)
             wire.send(response(b"ok"))
 
     origin = make_origin(serve)
@@ -96,7 +97,7 @@ def test_bytes_that_nobody_asked_for_end_a_connection(proxy, connect, make_origi
     def serve(wire):
         wire.message()
         wire.send(response(b"first"))
-        assert more.wait(20)
+        assert more.wait(PATIENCE_S)
         wire.send(response(b"unasked"))
         wire.some()
 
@@ -120,7 +121,7 @@ def test_what_was_not_verified_is_not_used_once_it_must_be(make_proxy, connect, 
 
     def serve(wire):
         while wire.message() is not None:
-            assert go_on.wait(20)
+            assert go_on.wait(PATIENCE_S)
             wire.send(response(b"secret"))
 
     origin = make_origin(serve, tls=True)
@@ -378,7 +379,16 @@ def test_a_server_that_speaks_no_tls_is_explained(proxy, connect, make_origin):
 
 
 def test_a_server_that_is_silent_in_the_handshake_gives_504(make_proxy, connect, make_origin):
-    proxy = make_proxy(tls_timeout=0.3)
+    proxy = make_proxy()
+
+    @proxy.on("serverconnect")
+    def hurry(server):  # the server; the client has its time
+        proxy.options.tls_timeout = 0.3
+
+    @proxy.on("server_connect_error")
+    def calm(server):
+        proxy.options.tls_timeout = PATIENCE_S
+
     origin = make_origin(Wire.rest)
     assert connect(proxy, tls=origin.port).get("/").status == 504
     assert only_flow(proxy).error is not None

@@ -95,7 +95,7 @@ def test_messages_pass_and_are_recorded(proxy, serve_websocket, open_websocket, 
     assert websocket.recv(timeout=PATIENCE_S) == "in three fragments"
     (flow,) = [flow for flow in proxy.flows if flow.request.method == "GET"]
     assert flow.live
-    assert len(flow.websocket.messages) == 16
+    wait_until(lambda: len(flow.websocket.messages) == 16)
     assert flow.websocket.timestamp_end is None
     websocket.close(4001, "enough")
     flow = last_flow(proxy)
@@ -1100,7 +1100,7 @@ def test_nothing_is_left_behind(make_proxy, serve_websocket, open_websocket):
     async def tasks():
         return [t for t in asyncio.all_tasks() if "pump" in repr(t) or "_send" in repr(t)]
 
-    assert proxy.runner.submit(tasks()).result(PATIENCE_S) == []
+    wait_until(lambda: proxy.runner.submit(tasks()).result(PATIENCE_S) == [], "tasks end")
     assert loop.is_running()
 
 

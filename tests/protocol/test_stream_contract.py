@@ -15,7 +15,7 @@ from nbproxy.protocol.tls import TLSStream
 from tests.support import memory
 from tests.support.origins import issue
 
-PATIENCE_S = 10.0
+PATIENCE_S = 90.0
 ORIGIN = issue("stream.example")
 
 

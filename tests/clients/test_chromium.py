@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from playwright.sync_api import sync_playwright
 
 from nbproxy import Response
-from tests.support.proxies import Wire, wait_until
+from tests.support.proxies import PATIENCE_S, Wire, wait_until
 from tests.support.websocket_peers import serve_websocket
 
 __all__ = ["serve_websocket"]
@@ -46,10 +46,13 @@ def open_page(make_proxy, site):
                 executable_path=chromium(),
                 args=[*QUIET, f"--ignore-certificate-errors-spki-list={key_hash(proxy, site)}"],
                 proxy={"server": proxy.url, "bypass": "<-loopback>"},
+                timeout=1000 * PATIENCE_S,
                 env={"HOME": os.environ.get("HOME", "/"), "PATH": os.environ["PATH"]},
             )
             browsers.append(browser)
-            return browser.new_page()
+            page = browser.new_page()
+            page.set_default_timeout(1000 * PATIENCE_S)
+            return page
 
         yield launch
         for browser in browsers:
@@ -117,7 +120,8 @@ def test_a_page_and_its_parts(make_proxy, open_page, site, scheme):
     assert [c for c in complaints if "favicon" not in c and "404" not in c] == []
 
     page.fill("input[name=name]", "Grace")
-    page.click("button")
+    with page.expect_navigation(url="**/submit"):
+        page.click("button")
     assert "Grace" in page.inner_text("body")
 
     flows = [f for f in proxy.flows if f.request.url.startswith(base)]

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.support.proxies import answering, last_flow, only_flow, response
+from tests.support.proxies import PATIENCE_S, answering, last_flow, only_flow, response
 
 BLOCK = bytes(range(256)) * 4096
 
@@ -20,10 +20,20 @@ def curl(proxy, tmp_path):
     def run(*arguments, stdin=b"", status=0, url=proxy.url, ca=proxy.ca_file):
         trust = ("--cacert", ca) if ca else ()
         done = subprocess.run(
-            ["curl", "-q", "-sS", "-x", url, *trust, "--max-time", "20", *map(str, arguments)],
+            [
+                "curl",
+                "-q",
+                "-sS",
+                "-x",
+                url,
+                *trust,
+                "--max-time",
+                str(PATIENCE_S),
+                *map(str, arguments),
+            ],
             input=stdin,
             capture_output=True,
-            timeout=30,
+            timeout=2 * PATIENCE_S,
             check=False,
             cwd=tmp_path,
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from tests.support.proxies import answering, only_flow, response
+from tests.support.proxies import PATIENCE_S, answering, only_flow, response
 
 COMMON = """
 const http = require("node:http"), https = require("node:https"), tls = require("node:tls");
@@ -65,7 +65,7 @@ def node(proxy, tmp_path):
             ["node", str(file)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=2 * PATIENCE_S,
             check=False,
             env={
                 "PATH": os.environ["PATH"],
@@ -189,7 +189,7 @@ def test_fetch_reads_events_as_they_come(node, proxy, make_origin):
     def events(wire):
         wire.message()
         wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first\n\n")
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         wire.send(b"data: second\n\n")
 
     page, stream = make_origin(answering(serve)), make_origin(events)

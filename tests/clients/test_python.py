@@ -8,11 +8,11 @@ import urllib.error
 import urllib.request
 
 import aiohttp
-import httpx
 import pytest
 import requests
 
-from tests.support.proxies import last_flow, only_flow, wait_until
+from tests.support.clients import through, through_async
+from tests.support.proxies import PATIENCE_S, last_flow, only_flow, wait_until
 
 
 @pytest.fixture(params=["http", "https"])
@@ -32,7 +32,7 @@ def events(make_origin):
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
             b"\r\nd\r\ndata: first\n\n\r\n"
         )
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         wire.send(b"e\r\ndata: second\n\n\r\n0\r\n\r\n")
         wire.message()
 
@@ -49,12 +49,12 @@ def test_urllib(proxy, base):
         urllib.request.ProxyHandler(proxy.proxies),
         urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=proxy.ca_file)),
     )
-    with opener.open(f"{base}/api/users/7", timeout=20) as answer:
+    with opener.open(f"{base}/api/users/7", timeout=PATIENCE_S) as answer:
         assert json.load(answer)["id"] == 7
-    with opener.open(f"{base}/api/echo", data=b"x=1", timeout=20) as answer:
+    with opener.open(f"{base}/api/echo", data=b"x=1", timeout=PATIENCE_S) as answer:
         assert json.load(answer)["body"] == "x=1"
     with pytest.raises(urllib.error.HTTPError) as missing:
-        opener.open(f"{base}/missing", timeout=20)
+        opener.open(f"{base}/missing", timeout=PATIENCE_S)
     missing.value.close()
     assert [f.response.status_code for f in proxy.flows] == [200, 200, 404]
 
@@ -62,7 +62,7 @@ def test_urllib(proxy, base):
 def test_urllib_by_environment(proxy, site, monkeypatch):
     monkeypatch.setenv("http_proxy", proxy.url)
     monkeypatch.delenv("no_proxy", raising=False)
-    with urllib.request.build_opener().open(f"{site.http_url}/", timeout=20) as answer:
+    with urllib.request.build_opener().open(f"{site.http_url}/", timeout=PATIENCE_S) as answer:
         assert b"Teapot" in answer.read()
     assert only_flow(proxy).request.headers["user-agent"].startswith("Python-urllib")
 
@@ -81,18 +81,20 @@ def session(proxy):
 
 def test_requests_keeps_its_connection(proxy, session, base):
     for n in (1, 2, 3):
-        assert session.get(f"{base}/api/users/{n}", timeout=20).json()["id"] == n
+        assert session.get(f"{base}/api/users/{n}", timeout=PATIENCE_S).json()["id"] == n
     assert len({f.client_conn.id for f in proxy.flows}) == 1
     assert [f.response.json()["id"] for f in proxy.flows] == [1, 2, 3]
 
 
 def test_requests_sends_bodies(proxy, session, base):
     url = f"{base}/api/echo"
-    assert json.loads(session.post(url, json={"a": 1}, timeout=20).json()["body"]) == {"a": 1}
-    assert session.post(url, data={"a": "é"}, timeout=20).json()["body"] == "a=%C3%A9"
+    assert json.loads(session.post(url, json={"a": 1}, timeout=PATIENCE_S).json()["body"]) == {
+        "a": 1
+    }
+    assert session.post(url, data={"a": "é"}, timeout=PATIENCE_S).json()["body"] == "a=%C3%A9"
     pieces = iter([b"one", b"two"])
-    assert session.post(url, data=pieces, timeout=20).json()["body"] == "onetwo"
-    file = session.post(url, files={"file": ("a.txt", b"content")}, timeout=20)
+    assert session.post(url, data=pieces, timeout=PATIENCE_S).json()["body"] == "onetwo"
+    file = session.post(url, files={"file": ("a.txt", b"content")}, timeout=PATIENCE_S)
     assert 'filename="a.txt"' in file.json()["body"]
     first, second, third, fourth = proxy.flows
     assert first.request.json() == {"a": 1}
@@ -103,9 +105,9 @@ def test_requests_sends_bodies(proxy, session, base):
 
 def test_requests_cookies_and_redirects(proxy, session, base):
     login = {"user": "ada", "password": "x"}
-    token = session.post(f"{base}/api/login", json=login, timeout=20).json()["token"]
+    token = session.post(f"{base}/api/login", json=login, timeout=PATIENCE_S).json()["token"]
     assert session.cookies["session"] == token
-    got = session.get(f"{base}/redirect", timeout=20)
+    got = session.get(f"{base}/redirect", timeout=PATIENCE_S)
     assert [r.status_code for r in got.history] == [302]
     assert got.url == f"{base}/"
     assert last_flow(proxy).request.cookies["session"] == token
@@ -113,7 +115,7 @@ def test_requests_cookies_and_redirects(proxy, session, base):
 
 
 def test_requests_streams_events(proxy, session, events):
-    with session.get(f"{events.url}/", stream=True, timeout=20) as answer:
+    with session.get(f"{events.url}/", stream=True, timeout=PATIENCE_S) as answer:
         lines = answer.iter_lines(chunk_size=1)
         assert next(lines) == b"data: first"  # the second one is not even sent
         events.go_on.set()
@@ -122,17 +124,18 @@ def test_requests_streams_events(proxy, session, events):
 
 
 def test_requests_streams_a_large_answer(proxy, session, base):
-    with session.get(f"{base}/big?mb=10", stream=True, timeout=20) as answer:
+    with session.get(f"{base}/big?mb=10", stream=True, timeout=PATIENCE_S) as answer:
         assert sum(map(len, answer.iter_content(65536))) == 10 * 2**20
     assert only_flow(proxy).response.body_size == 10 * 2**20
 
 
 def test_requests_sees_errors_as_they_are(proxy, session, base):
-    assert session.get(f"{base}/error", timeout=20).status_code == 500
+    assert session.get(f"{base}/error", timeout=PATIENCE_S).status_code == 500
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        session.get(f"{base}/drop", timeout=20)
+        session.get(f"{base}/drop", timeout=PATIENCE_S)
     with pytest.raises(requests.exceptions.ReadTimeout):
-        session.get(f"{base}/slow?seconds=20", timeout=0.2)
+        session.get(f"{base}/slow?seconds=20", timeout=(PATIENCE_S, 0.2))
+    wait_until(lambda: len(proxy.flows) == 3)  # it may be read after the client has left
     assert last_flow(proxy).error.msg == "the client disconnected"
 
 
@@ -145,8 +148,8 @@ def test_requests_sees_what_handlers_do(proxy, session, base):
     def change(flow):
         flow.response.text = '{"changed": true}'  # compressed again on the way out
 
-    assert session.get(f"{base}/api/users/1", timeout=20).json()["id"] == 2
-    got = session.get(f"{base}/gzip", timeout=20)
+    assert session.get(f"{base}/api/users/1", timeout=PATIENCE_S).json()["id"] == 2
+    got = session.get(f"{base}/gzip", timeout=PATIENCE_S)
     assert got.json() == {"changed": True}
     assert got.headers["content-encoding"] == "gzip"
 
@@ -155,9 +158,9 @@ def test_requests_with_credentials(proxy, session, base):
     proxy.options.proxyauth = "ada:secret"
     url = proxy.url.replace("//", "//ada:secret@")
     session.proxies = {"http": url, "https": url}
-    assert session.get(f"{base}/", timeout=20).status_code == 200
+    assert session.get(f"{base}/", timeout=PATIENCE_S).status_code == 200
     assert "proxy-authorization" not in dict(
-        session.get(f"{base}/api/echo", timeout=20).json()["headers"]
+        session.get(f"{base}/api/echo", timeout=PATIENCE_S).json()["headers"]
     )
 
 
@@ -165,8 +168,7 @@ def test_requests_with_credentials(proxy, session, base):
 
 
 def test_httpx(proxy, base):
-    context = ssl.create_default_context(cafile=proxy.ca_file)
-    with httpx.Client(proxy=proxy.url, verify=context, trust_env=False) as client:
+    with through(proxy) as client:
         for n in (1, 2):
             assert client.get(f"{base}/api/users/{n}").json()["id"] == n
         assert client.post(f"{base}/api/echo", content=iter([b"a", b"b"])).json()["body"] == "ab"
@@ -177,17 +179,15 @@ def test_httpx(proxy, base):
 
 
 async def test_httpx_async(proxy, base):
-    context = ssl.create_default_context(cafile=proxy.ca_file)
-    async with httpx.AsyncClient(proxy=proxy.url, verify=context, trust_env=False) as client:
+    async with through_async(proxy) as client:
         answers = await asyncio.gather(*(client.get(f"{base}/api/users/{n}") for n in range(1, 21)))
         assert [a.json()["id"] for a in answers] == list(range(1, 21))
     assert len(proxy.flows) == 20
 
 
 async def test_httpx_streams_events(proxy, events):
-    context = ssl.create_default_context(cafile=proxy.ca_file)
     async with (
-        httpx.AsyncClient(proxy=proxy.url, verify=context, trust_env=False) as client,
+        through_async(proxy) as client,
         client.stream("GET", f"{events.url}/") as answer,
     ):
         pieces = answer.aiter_text()

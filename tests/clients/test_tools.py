@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from tests.support.proxies import answering, response
+from tests.support.proxies import PATIENCE_S, answering, response
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def run(tmp_path):
             list(map(str, arguments)),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=2 * PATIENCE_S,
             check=False,
             cwd=tmp_path,
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment},
@@ -103,7 +103,15 @@ def test_pip_downloads_through_the_proxy(run, proxy, make_origin, tmp_path):
     origin = make_origin(answering(serve), tls=True)
     run(
         *(sys.executable, "-m", "pip", "download", "--isolated", "--no-cache-dir", "--no-deps"),
-        *("--disable-pip-version-check", "--proxy", proxy.url, "--cert", proxy.ca_file),
+        *(
+            "--timeout",
+            str(PATIENCE_S),
+            "--disable-pip-version-check",
+            "--proxy",
+            proxy.url,
+            "--cert",
+            proxy.ca_file,
+        ),
         *("--index-url", f"{origin.url}/simple/", "-d", "downloads", "tiny-thing"),
     )
     assert (tmp_path / "downloads" / name).read_bytes() == wheel

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from nbproxy.certs import CertificateAuthority, LeafCertificates
+from tests.support.proxies import PATIENCE_S
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def _accept(listener, context):
             connection, _ = listener.accept()
         except OSError:
             return
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE_S)
         with connection, contextlib.suppress(OSError):
             _answer(context.wrap_socket(connection, server_side=True))
 

@@ -46,8 +46,9 @@ class Listener:
         self.host = core.options.listen_host
         self.port = 0
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], SocketStream] = {}
         self._waiting: list[SocketStream] = []
+        self._stopped = False
 
     async def start(self, ports: Sequence[int]) -> None:
         """Listen on the first of these ports that is free.
@@ -81,6 +82,9 @@ class Listener:
         return SocketStream(self.core.deadlines, "client", self._accepted)
 
     def _accepted(self, stream: SocketStream) -> None:
+        if self._stopped:  # the loop had accepted it by then
+            stream.abort()
+            return
         if len(self._tasks) >= self.core.options.max_connections:
             # accepted by the kernel already; it waits, unread, until another one ends
             stream.transport.pause_reading()
@@ -90,11 +94,13 @@ class Listener:
 
     def _begin(self, stream: SocketStream) -> None:
         task = self.core.loop.create_task(serve_client(self.core, stream))
-        self._tasks.add(task)
+        self._tasks[task] = stream
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        stream = self._tasks.pop(task)
+        if task.cancelled():  # perhaps before it began, so that it could not do it itself
+            stream.abort()
         while self._waiting and len(self._tasks) < self.core.options.max_connections:
             stream = self._waiting.pop(0)
             if not stream.is_lost:
@@ -108,6 +114,7 @@ class Listener:
 
     async def stop(self) -> None:
         """Stop accepting, end all connections, and wait until they are gone."""
+        self._stopped = True
         if self._server is not None:
             self._server.close()
             self._server = None

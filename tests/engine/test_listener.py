@@ -1,5 +1,6 @@
 """The listening socket: which port it takes, whom it lets in, what becomes of those who wait."""
 
+import asyncio
 import errno
 import socket
 from dataclasses import replace
@@ -11,7 +12,7 @@ from nbproxy.engine.listener import Listener, _bind, is_loopback
 from nbproxy.engine.sockets import SocketStream
 from nbproxy.errors import ConfigError
 from nbproxy.options import Options
-from tests.support.proxies import Wire, answering, last_flow, response, wait_until
+from tests.support.proxies import PATIENCE_S, Wire, answering, last_flow, response, wait_until
 
 
 @pytest.fixture
@@ -181,3 +182,44 @@ def test_stopping_lets_go_of_all(make_proxy, connect):
     assert waits.is_closed
     with pytest.raises(ConnectionRefusedError):
         Wire.to(port)
+
+
+async def heard(sock):
+    """What a client hears until the end; nothing if the connection is reset."""
+    reader, writer = await asyncio.open_connection(sock=sock)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_a_client_that_comes_as_it_stops_is_let_go(confdir, monkeypatch):
+    """Its task is cancelled before it begins, and can do nothing for it."""
+    async with Proxy(port=0, confdir=confdir) as proxy:
+        accept = listener(proxy)._accepted
+        stopping = []
+
+        def stop_and_accept(stream):
+            stopping.append(asyncio.ensure_future(listener(proxy).stop()))
+            accept(stream)
+
+        monkeypatch.setattr(listener(proxy), "_accepted", stop_and_accept)
+        sock = socket.create_connection(("127.0.0.1", proxy.port))
+        assert await heard(sock) == b""
+        await stopping[0]
+        assert listener(proxy).connections == 0
+
+
+async def test_a_client_whom_the_loop_had_accepted_before_it_stopped_is_let_go(confdir):
+    async with Proxy(port=0, confdir=confdir) as proxy:
+        await listener(proxy).stop()
+        with socket.create_server(("127.0.0.1", 0)) as somebody:
+            sock = socket.create_connection(somebody.getsockname())
+            ours, _ = somebody.accept()
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(listener(proxy)._protocol, ours)
+        assert await heard(sock) == b""
+        assert listener(proxy).connections == 0

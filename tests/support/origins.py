@@ -235,10 +235,13 @@ class Origin:
     def _run(self, peer: Peer, script: Script) -> None:
         try:
             if self.context is not None:
-                peer.sock = secure = self.context.wrap_socket(
-                    peer.sock, server_side=True, do_handshake_on_connect=False
-                )
                 try:
+                    # wrapping a socket whose peer has gone leaves one behind that nobody closes
+                    if not peer.sock.recv(1, socket.MSG_PEEK):
+                        raise ConnectionResetError("closed before TLS began")
+                    peer.sock = secure = self.context.wrap_socket(
+                        peer.sock, server_side=True, do_handshake_on_connect=False
+                    )
                     secure.do_handshake()
                 except OSError as error:
                     peer.error = error

@@ -362,6 +362,7 @@ class Origin:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._threads[0].join(PATIENCE_S)  # whom it has just let in is in the list, too
         for sock in [*self._sockets, *(wire.sock for wire in self.wires)]:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)

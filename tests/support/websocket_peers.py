@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from nbproxy import Proxy
 
+# no limit of size; no pings of their own, to which an answer might come late
+PATIENT = {"max_size": None, "close_timeout": PATIENCE_S, "ping_interval": None}
+
 HANDSHAKE = (
     b"Connection: Upgrade",
     b"Upgrade: websocket",
@@ -109,7 +112,7 @@ def serve_websocket(identity: Identity) -> Iterator[Callable[..., str]]:
         handler: Callable[[ServerConnection], object] = echo, *, tls: bool = False, **options: Any
     ) -> str:
         context = identity.context if tls else None
-        options = {"max_size": None, "close_timeout": PATIENCE_S, **options}
+        options = {**PATIENT, **options}
         server = serve(handler, "127.0.0.1", 0, ssl=context, **options)  # type: ignore[arg-type] # it may return
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -132,7 +135,7 @@ def open_websocket() -> Iterator[Callable[..., ClientConnection]]:
             context = None
             if url.startswith("wss:"):
                 context = ssl.create_default_context(cafile=proxy.ca_file)
-            options = {"max_size": None, "close_timeout": PATIENCE_S, **options}
+            options = {**PATIENT, **options}
             found: ClientConnection = stack.enter_context(
                 connect(url, proxy=proxy.url, ssl=context, open_timeout=PATIENCE_S, **options)
             )

@@ -114,8 +114,9 @@ def test_several_requests_in_one_tunnel(proxy, connect, tls_origin):
     assert {f.request.scheme for f in proxy.flows} == {"https"}
 
 
-def test_a_client_in_pieces(proxy, connect, tls_origin):
+def test_a_client_in_pieces(make_proxy, connect, tls_origin):
     """A CONNECT with the ClientHello right behind it, byte by byte."""
+    proxy = make_proxy(head_timeout=PATIENCE_S, tls_timeout=PATIENCE_S)
     context = ssl.create_default_context(cafile=proxy.ca_file)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")

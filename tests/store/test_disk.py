@@ -13,6 +13,8 @@ from nbproxy.store import Flows, Store
 from nbproxy.store.keeping import Limits
 from tests.store.flow_factory import answer, end, new_flow
 
+LONG_S = 120  # ends a test that hangs
+
 
 @pytest.fixture
 def store(tmp_path):
@@ -32,7 +34,7 @@ def record(store, path="/", **kwargs):
 
 def settle(store):
     """Wait until all is on disk and the store has let go of it."""
-    assert store.flush()
+    assert store.flush(LONG_S)
     gc.collect()
 
 
@@ -227,16 +229,16 @@ def test_most_bytes(store):
 
 
 def test_greatest_age(store):
-    for age in (500, 100, 10):
+    for age in (50_000, 10_000, 1000):
         flow = new_flow(f"/{age}", start=time.time() - age)
         store.opened(flow)
         end(flow)
         store.closed(flow)
     settle(store)
-    store.limit(Limits(age_s=200))
-    assert [flow.request.path for flow in Flows(store)] == ["/100", "/10"]
-    store.limit(Limits(age_s=50))
-    assert Flows(store).df.path.tolist() == ["/10"]
+    store.limit(Limits(age_s=20_000))
+    assert [flow.request.path for flow in Flows(store)] == ["/10000", "/1000"]
+    store.limit(Limits(age_s=5000))
+    assert Flows(store).df.path.tolist() == ["/1000"]
 
 
 def test_many_readers_while_flows_are_written(store):
@@ -245,7 +247,7 @@ def test_many_readers_while_flows_are_written(store):
     looks = []
 
     def read():
-        while not done.is_set():
+        while not (done.is_set() and looks):  # however late it gets its turn
             count = len(flows)
             if count:
                 assert flows[count // 2].response.content == b"hello"
@@ -288,12 +290,12 @@ def test_looking_changes_nothing(store):
 def test_the_writer_rests_and_goes_on(store):
     for i in range(5):
         flow = record(store, f"/{i}")
-        store.session.rest()
+        store.session.rest(LONG_S)
         assert store.session._writer._thread is None
         assert not store._held
         del flow
     assert [flow.request.path for flow in Flows(store)] == ["/0", "/1", "/2", "/3", "/4"]
-    store.session.rest()
+    store.session.rest(LONG_S)
     store.close()
     assert len(Flows(store)) == 5
 
@@ -303,7 +305,7 @@ def test_nothing_is_lost_between_resting_and_writing(store):
 
     def rest():
         while not done.is_set():
-            store.session.rest()
+            store.session.rest(LONG_S)
 
     resting = threading.Thread(target=rest)
     resting.start()

@@ -18,11 +18,13 @@ from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.message import Request
 from nbproxy.store import chunks, writer
 from nbproxy.store.capture_file import CaptureFile, take_lock
+from nbproxy.store.readers import quick_turns
 from nbproxy.store.session import Reader, Session
 from tests.store.flow_factory import answer, end, new_flow
 from tests.store.session_flows import same
 
 ROOT = Path(__file__).parents[2]
+LONG_S = 120  # ends a test that hangs
 
 
 def done(path="/", **answered):
@@ -35,7 +37,7 @@ def done(path="/", **answered):
 def put(session, *flows):
     for flow in flows:
         session.put(flow)
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     return [flow.id for flow in flows]
 
 
@@ -50,7 +52,7 @@ def session(tmp_path):
     assert problems == []
 
 
-def until(condition, timeout_s=20):
+def until(condition, timeout_s=LONG_S):
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end
@@ -112,26 +114,34 @@ def test_the_newest_of_several_changes_wins_in_one_batch(session):
         for flow in flows:
             flow.comment += "x"
             session.put(flow)
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     assert {flow.comment for flow in session.read([flow.id for flow in flows])} == {"xxx"}
 
 
 def test_told_what_is_written_and_nobody_else_holds_it(tmp_path):
     told = []
     counts = []
+    held, go_on = threading.Event(), threading.Event()
 
     def stored(written):
+        if not held.is_set():  # the first one is there only to keep the writer waiting
+            held.set()
+            go_on.wait(LONG_S)
+            return
         counts.extend(sys.getrefcount(flow) for flow, _ in written)
         told.extend((flow.id, restorable) for flow, restorable in written)
 
     session = Session(directory=tmp_path, on_stored=stored)
+    session.put(done())
+    assert held.wait(LONG_S)
     plain, odd = done(), done()
     odd.metadata["x"] = object()
     ids = [plain.id, odd.id]
     session.put(plain)
     session.put(odd)
     del plain, odd
-    assert session.flush(20)
+    go_on.set()
+    assert session.flush(LONG_S)
     assert told == [(ids[0], True), (ids[1], False)]
     # the pair, the loop's variable, and the argument of getrefcount
     assert counts == [3, 3]
@@ -157,17 +167,17 @@ def test_waiting_is_known_until_the_row_is_made(tmp_path):
     def stored(written):
         seen.append(flow.id in session.waiting)
         held.set()
-        go_on.wait(20)
+        go_on.wait(LONG_S)
 
     session = Session(directory=tmp_path, on_stored=stored)
     session.put(flow)
-    assert held.wait(20)
+    assert held.wait(LONG_S)
     assert seen == [False]
     session.put(flow)
     session.put(flow)
     assert flow.id in session.waiting
     go_on.set()
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     assert flow.id not in session.waiting
     session.close(keep=False)
 
@@ -191,7 +201,8 @@ def test_many_threads_read_while_one_writes(session):
     for flow in flows:
         session.put(flow)
     for thread in threads:
-        thread.join(60)
+        thread.join(LONG_S)
+        assert not thread.is_alive()
     assert errors == []
 
 
@@ -265,11 +276,11 @@ def test_a_large_body_is_written_while_it_comes(session):
         whole += part
         assert sink.read() == whole
         assert sink.size_bytes == len(sink) == len(whole)
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     assert sink.written
     body = sink.close()
     assert body.read() == whole
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     assert body.in_memory is False
     assert not body._waiting
     assert body.read() == b"".join(body.chunks(333)) == whole
@@ -283,7 +294,7 @@ def test_pieces_have_a_bounded_size(session, monkeypatch):
     data = os.urandom(12_345)
     sink.write(data)
     body = sink.close()
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     assert (body.written, body.read()) == (3, data)
 
 
@@ -368,10 +379,10 @@ def test_deleting_is_in_order_with_writing(session):
     session.put(flows[3])
     session.delete({flows[1].id})
     session.put(flows[4])
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     assert session.ids() == [flows[i].id for i in (2, 3, 4)]
     session.delete(None)
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     assert session.ids() == []
 
 
@@ -384,7 +395,7 @@ def test_space_is_given_back(session):
     )
     large = session.stored_bytes
     session.delete(ids[:1900])
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     until(lambda: not session._writer._recorded.batches._pages_to_free)
     session._writer.order(
         lambda: session._writer._recorded.batches.file.db.execute(
@@ -403,10 +414,10 @@ def test_a_large_body_goes_with_the_last_flow_and_object_that_has_it(session):
     copy = again.copy()
     put(session, copy)
     session.delete([flow.id])
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     assert sql(session, count) == [(1,)]
     session.delete([copy.id])
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     assert body.read() == b"x" * 3000
     del body, again, copy
     until(lambda: sql(session, count) == [(0,)])
@@ -461,12 +472,13 @@ def test_reading_goes_on_after_the_end_and_the_file_goes_with_the_last_reader(tm
 def test_a_session_that_nobody_closed_ends_by_itself(tmp_path):
     session = Session(directory=tmp_path)
     put(session, done())
-    thread = session._writer._thread
     del session
-    gc.collect()
-    thread.join(20)
-    gc.collect()
-    until(lambda: list(tmp_path.iterdir()) == [])
+
+    def gone():
+        gc.collect()  # the file goes with the last who refers to it, the writer's thread too
+        return list(tmp_path.iterdir()) == []
+
+    until(gone)
 
 
 def test_a_capture_that_is_kept_is_one_plain_file(tmp_path):
@@ -570,7 +582,7 @@ def test_recording_goes_on_at_another_path(session, tmp_path):
     before = session.read(ids)
     sink = session.sink()
     sink.write(b"a" * 2000)
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     target = tmp_path / "mine.nbproxy"
     session.move(target)
     assert session.path == target
@@ -664,14 +676,14 @@ def test_congested_while_too_much_waits(tmp_path):
 
     def stored(written):
         held.set()
-        go_on.wait(20)
+        go_on.wait(LONG_S)
 
     session = Session(directory=tmp_path, on_stored=stored)
     called = threading.Event()
     session.when_room(called.set)
     assert called.is_set()
     session.put(done())
-    assert held.wait(20)
+    assert held.wait(LONG_S)
     for _ in range(writer.MAX_WAITING + 1):
         assert not session.congested
         session.put(done())
@@ -682,8 +694,8 @@ def test_congested_while_too_much_waits(tmp_path):
     session.when_room(lambda: 1 / 0)
     assert not room.is_set()
     go_on.set()
-    assert room.wait(20)
-    assert late.wait(20)
+    assert room.wait(LONG_S)
+    assert late.wait(LONG_S)
     until(lambda: not session.congested)
     session.close(keep=False)
 
@@ -694,11 +706,11 @@ def test_bytes_congest_too(tmp_path, monkeypatch):
 
     def stored(written):
         held.set()
-        go_on.wait(20)
+        go_on.wait(LONG_S)
 
     session = Session(directory=tmp_path, on_stored=stored)
     session.put(done())
-    assert held.wait(20)
+    assert held.wait(LONG_S)
     session.put(done(content=b"x" * 6000))
     assert not session.congested
     sink = session.sink()
@@ -706,7 +718,7 @@ def test_bytes_congest_too(tmp_path, monkeypatch):
     sink.write(b"x" * 6000)
     assert session.congested
     go_on.set()
-    assert session.flush(20)
+    assert session.flush(LONG_S)
     assert not session.congested
     session.close(keep=False)
 
@@ -730,6 +742,7 @@ def test_others_read_it_while_it_is_recorded(session, tmp_path):
 
 def test_a_forked_child_leaves_the_capture_alone(session):
     [number] = put(session, done("/a"))
+    until(lambda: session._writer._asleep)  # and is nowhere in SQLite, whose locks a child inherits
     child = os.fork()
     if child == 0:
         code = 1
@@ -771,7 +784,8 @@ held = session.read([flow.id - 250])[0]
 
 
 def test_the_switch_interval_is_as_before(session):
-    usual = sys.getswitchinterval()
+    with quick_turns._lock:  # sessions of earlier tests change it too, on their threads
+        usual = quick_turns._usual if quick_turns._count else sys.getswitchinterval()
     ids = put(session, done())
     session.read(ids)
     until(lambda: sys.getswitchinterval() == usual)
@@ -802,9 +816,9 @@ def test_resting_and_putting_at_the_same_time_loses_nothing(tmp_path, monkeypatc
     for number, flow in enumerate(flows):
         session.put(flow)
         if number % 3 == 0:
-            session.rest()
+            session.rest(LONG_S)
         elif number % 7 == 0:
-            session._writer.order(lambda: None, 20)
+            session._writer.order(lambda: None, LONG_S)
     session.close(keep=True)
     assert session.ids() == [flow.id for flow in flows]
 

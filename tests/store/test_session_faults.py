@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -19,6 +20,8 @@ from nbproxy.store.troubles import Trouble, kind_of, warn
 from tests.store.flow_factory import answer, end, new_flow
 
 as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+
+LONG_S = 120  # ends a test that hangs
 
 
 @contextlib.contextmanager
@@ -41,7 +44,7 @@ def done(path="/", **answered):
     return flow
 
 
-def until(condition, timeout_s=30):
+def until(condition, timeout_s=LONG_S):
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end
@@ -62,8 +65,33 @@ class Recording:
         for flow in flows:
             self.session.put(flow)
         if flush:
-            assert self.session.flush(30)
+            assert self.session.flush(LONG_S)
         return [flow.id for flow in flows]
+
+
+@contextlib.contextmanager
+def waiting_for(session, count):
+    """What is put meanwhile, so much of it, the writer takes up together."""
+    at_it, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        at_it.set()
+        go_on.wait(LONG_S)
+
+    with ThreadPoolExecutor() as pool:
+        ordered = pool.submit(session._writer.order, hold)
+        assert at_it.wait(LONG_S)
+        try:
+            yield pool
+            until(lambda: len(session._writer._queue) == count)
+        finally:
+            go_on.set()
+        ordered.result(LONG_S)
+
+
+def all_at_once(session, remove):
+    """Have files removed while the writer does not look: it would write them again in between."""
+    session._writer.order(remove)
 
 
 @pytest.fixture
@@ -93,7 +121,7 @@ def test_a_full_disk(recording):
         session.when_room(called.set)
         assert called.is_set()
         assert session.read(ids[:1])[0].request.path == "/before"
-    assert session.flush(30)
+    assert session.flush(LONG_S)
     assert session.ids() == ids
     assert len(recording.problems) == 1
     reached = f"the capture {session.path} has reached the file size limit of this process, 200,000"
@@ -103,7 +131,7 @@ def test_a_full_disk(recording):
     with file_size_limit(200_000):  # told anew when it happens anew
         recording.put(*[done(content=os.urandom(900)) for _ in range(1000)], flush=False)
         until(lambda: len(recording.problems) == 2)
-    assert session.flush(30)
+    assert session.flush(LONG_S)
 
 
 def test_it_can_be_asked_how_it_is(recording, monkeypatch):
@@ -121,7 +149,7 @@ def test_it_can_be_asked_how_it_is(recording, monkeypatch):
         recording.put(*[done() for _ in range(100)], flush=False)
         until(lambda: session.refusal[1] == 50)
         assert session.lost >= 90
-    assert session.flush(30)
+    assert session.flush(LONG_S)
     assert session.refusal == ("", 0)
 
 
@@ -145,7 +173,7 @@ def test_a_body_that_comes_meanwhile_is_cut(recording, monkeypatch):
     session = recording.session
     sink = session.sink()
     sink.write(b"a" * 2000)
-    assert session.flush(30)
+    assert session.flush(LONG_S)
     with file_size_limit(100):
         for _ in range(10):
             sink.write(b"b" * 300_000)
@@ -188,7 +216,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, quick):
     assert not recording.session.flush(0.2)
     assert recording.session.path is None
     place.unlink()
-    assert recording.session.flush(30)
+    assert recording.session.flush(LONG_S)
     assert recording.session.ids() == ids
     assert len(recording.problems) == 1
     assert "cannot be written" in recording.problems[0]
@@ -205,7 +233,7 @@ def test_a_locked_file(recording):
         assert "another program has locked" in recording.problems[0]
         assert session.read(ids)[1] is None
         other.execute("ROLLBACK")
-    assert session.flush(30)
+    assert session.flush(LONG_S)
     assert session.ids() == ids
     assert len(recording.problems) == 1
 
@@ -231,11 +259,15 @@ def test_a_file_that_is_deleted_is_written_again(tmp_path, quick, kept, how):
     flow = done(content=b"x" * 2000)
     ids = recording.put(flow, *[done(f"/{i}") for i in range(50)])
     path = session.path
-    if how == "folder":
-        shutil.rmtree(folder)
-    else:
-        for file in [path] if how == "file" else list(folder.iterdir()):
-            file.unlink()
+
+    def remove():
+        if how == "folder":
+            shutil.rmtree(folder)
+        else:
+            for file in [path] if how == "file" else list(folder.iterdir()):
+                file.unlink()
+
+    all_at_once(session, remove)
     if how == "all":
         assert session.read(ids[:1])[0].response.raw_content == b"x" * 2000
     until(lambda: recording.problems)
@@ -281,8 +313,12 @@ def test_recording_goes_on_if_it_cannot_be_written_again(tmp_path, quick, monkey
     session = recording.session
     ids = recording.put(done())
     session.ids()  # has a connection to read from
-    shutil.rmtree(folder)
-    folder.write_text("in the way")
+
+    def replace():
+        shutil.rmtree(folder)
+        folder.write_text("in the way")
+
+    all_at_once(session, replace)
     until(lambda: recording.problems)
     ids += recording.put(done())
     assert session.ids() == ids
@@ -323,9 +359,11 @@ def test_a_bug_costs_what_it_meets_and_no_more(recording, monkeypatch, caplog):
     ids = recording.put(done())
     monkeypatch.setattr("nbproxy.store.encoding.to_row", lambda *_: 1 / 0)
     sink = session.sink()
-    sink.write(b"x" * 2000)
-    session.put(done())
-    assert not session.flush(30)
+    with waiting_for(session, 3) as pool:
+        sink.write(b"x" * 2000)
+        session.put(done())
+        flushed = pool.submit(session.flush, LONG_S)
+    assert not flushed.result(LONG_S)
     monkeypatch.undo()
     ids += recording.put(done())
     assert session.ids() == ids
@@ -340,7 +378,7 @@ def test_who_is_told_may_fail(tmp_path, quick, caplog):
 
     session = Session(directory=tmp_path / "c", on_problem=fail, on_lost=fail)
     session.put(done())
-    assert session.flush(30)
+    assert session.flush(LONG_S)
     with file_size_limit(100):
         session.put(done())
         until(

@@ -393,7 +393,6 @@ class Writer:
                 while self._waiting.take(_BATCH, _BATCH_BYTES):
                     self._write()
                     self._idle_since = time.monotonic()
-                    self._over()
                     if not self._has_enough and ending_at is None and not self._urgent.is_set():
                         break
                 self._tidy()
@@ -430,6 +429,7 @@ class Writer:
         steps = self._waiting.steps()
         written = self._recorded.ready().write(steps) if steps else []
         del steps
+        self._over()  # before anybody is told that it is written, and asks
         done = self._waiting.done()
         if written and self._on_stored is not None:
             try:

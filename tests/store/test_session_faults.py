@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -151,6 +151,28 @@ def test_it_can_be_asked_how_it_is(recording, monkeypatch):
         assert session.lost >= 90
     assert session.flush(LONG_S)
     assert session.refusal == ("", 0)
+
+
+def test_who_has_waited_finds_no_trouble_any_more(recording, monkeypatch):
+    """The trouble is over before that is told, not just after it."""
+    session = recording.session
+    recording.put(done())
+    found = []
+
+    class Told(Future):
+        def set_result(self, result):
+            found.append((result, session.refusal))
+            super().set_result(result)
+
+    monkeypatch.setattr(writer, "Future", Told)
+    with ThreadPoolExecutor() as pool, file_size_limit(100):
+        recording.put(done(), flush=False)
+        until(lambda: recording.problems)
+        assert session.refusal[1] == 1
+        flushed = pool.submit(session.flush, LONG_S)
+        until(lambda: len(session._writer._waiting) == 2)
+    assert flushed.result()
+    assert found == [(True, ("", 0))]
 
 
 def test_what_is_kept_in_memory_meanwhile_is_bounded(recording, monkeypatch):

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -125,7 +126,16 @@ class Asked(Recorder):
         wait_until(lambda: self.ask("over()"), "its end")
 
     def flush(self):
-        assert self.ask("proxy.store.flush()")
+        assert self.ask("proxy.store.flush(120)")
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """It does nothing meanwhile, whatever is done to its files, in however many steps."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     @property
     def heard(self):
@@ -148,7 +158,8 @@ class Asked(Recorder):
 
 def stored(path):
     """The paths in a capture as SQLite sees it, for it is sound."""
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+    where = f"file:{path}?mode=ro"
+    with contextlib.closing(sqlite3.connect(where, uri=True, timeout=60)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         return [path for (path,) in database.execute("SELECT path FROM flows ORDER BY id")]
 
@@ -288,13 +299,14 @@ def test_a_capture_that_is_taken_away(record, tmp_path, how):
     before = [*names("before", 20), "/100000/large"]
     recorder.get(*before)
     recorder.flush()
-    if how == "emptied folder":
-        for each in path.parent.iterdir():
-            each.unlink()
-    else:
-        path.unlink()
-    if how == "replaced":
-        path.write_text("something else")
+    with recorder.stopped():
+        if how == "emptied folder":
+            for each in path.parent.iterdir():
+                each.unlink()
+        else:
+            path.unlink()
+        if how == "replaced":
+            path.write_text("something else")
     recorder.wait_heard("was removed or replaced")
     after = names("after", 20)
     recorder.get(*after)
@@ -341,6 +353,7 @@ def test_two_readers_while_it_records(record, tmp_path):
     for thread in threads:
         thread.start()
     try:
+        wait_until(lambda: seen and seen[-1] > seen[0], "more flows")
         for _ in range(3):
             command = [sys.executable, "-c", READER, str(path)]
             said = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -350,10 +363,10 @@ def test_two_readers_while_it_records(record, tmp_path):
     finally:
         done.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
+    assert not any(thread.is_alive() for thread in threads)
     assert count > 1
     assert seen == sorted(seen)
-    assert seen[-1] > seen[0]
     assert recorder.heard == []
 
 
@@ -407,6 +420,8 @@ def test_space_is_given_back(record, tmp_path):
     recorder = record(capture=str(path), max_flows=5)
     recorder.get(*names("large", 60, 300_000))
     recorder.flush()
+    freeing = "proxy.store.session._writer._recorded.batches._pages_to_free"
+    wait_until(lambda: not recorder.ask(freeing), "the space of deleted flows is free")
     recorder.ask("proxy.store.session.close(keep=True)")
     assert path.stat().st_size < 5_000_000  # of 18 MB
     assert stored(path) == names("large", 60, 300_000)[55:]

@@ -162,7 +162,7 @@ def test_any_paths(found):
 
 
 @pytest.mark.parametrize("letters", ["abc-", string.ascii_letters])
-def test_a_hundred_thousand_paths(letters):
-    paths = list({"/v1/" + "".join(chance.choices(letters, k=9)) for _ in range(100_000)})
+def test_tens_of_thousands_of_paths(letters):
+    paths = list({"/v1/" + "".join(chance.choices(letters, k=9)) for _ in range(25_000)})
     found = set(templates(paths, [1] * len(paths)))
     assert found <= {"/v1/{slug}", "/v1/{id}", "/v1/{date}"}

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import dask
 import dask.dataframe as dd
 import pandas as pd
 import pytest
+from dask.multiprocessing import get_context
 from distributed import Client, LocalCluster
 
 import nbproxy
@@ -125,13 +127,23 @@ def test_hosts_and_dates(tmp_path):
         nbproxy.scan(tmp_path / "a.nbproxy", dates="yesterday")
 
 
-@pytest.mark.parametrize("scheduler", ["threads", "processes"])
-def test_on_other_schedulers(captures, script, scheduler):
+@pytest.fixture(params=["threads", "processes"])
+def workers(request):
+    """Two of them, for all that is computed: a process takes seconds to start."""
+    if request.param == "threads":
+        pool = ThreadPoolExecutor(2)
+    else:
+        pool = ProcessPoolExecutor(2, mp_context=get_context())
+    with pool, dask.config.set(scheduler=request.param, pool=pool):
+        yield
+
+
+@pytest.mark.usefixtures("workers")
+def test_on_other_schedulers(captures, script):
     files = [captures / name for name in ("a.nbproxy", "b.mitm", "c.har")]
-    with dask.config.set(scheduler=scheduler, num_workers=2):
-        scan = nbproxy.scan(files, rows=10)
-        pd.testing.assert_frame_equal(without_file(scan.compute()), expected(*files))
-        changes = scan.run(f"'{script}' red")
+    scan = nbproxy.scan(files, rows=10)
+    pd.testing.assert_frame_equal(without_file(scan.compute()), expected(*files))
+    changes = scan.run(f"'{script}' red")
     assert list(changes["after"][:11]) == [*(f"red {n}" for n in range(1, 11)), "red 1"]
 
 

@@ -66,7 +66,9 @@ def test_a_new_file_is_private(tmp_path, flows):
 def test_whatever_is_missing_at_the_end(put, flows):
     """Cut off at any place, the file can be read to its end afterwards and nothing is lost."""
     whole = flows[0] + flows[1]
-    for size in range(len(flows[0]), len(whole)):
+    sizes = range(len(flows[0]), len(whole))
+    assert {whole_until(io.BytesIO(whole[:size]), size) for size in sizes} == {len(flows[0])}
+    for size in (*sizes[:4], *sizes[4:-4:40], *sizes[-4:]):
         path = put(whole[:size])
         mended = append(path, flows[2])
         assert paths(path) == ["/0", "/2"]

@@ -203,8 +203,8 @@ def some_rows(count):
     rows = {number: plain.row(rng, number) for number in range(5, 5 + count)}
     frame = Frame(Cursor())
     for start in range(5, 5 + count, 700):
-        ids = [number for number in rows if start <= number < start + 700]
-        frame.update_rows(ids, plain.columns([rows[i] for i in ids]), fresh=True)
+        ids = range(start, min(start + 700, 5 + count))
+        frame.update_rows(list(ids), plain.columns([rows[i] for i in ids]), fresh=True)
     return frame, rows
 
 

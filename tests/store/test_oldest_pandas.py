@@ -24,7 +24,7 @@ def run(*arguments):
         env={**environment, "PYTHONPATH": str(OLDEST)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3000,
         check=False,
     )
 

@@ -13,7 +13,7 @@ from nbproxy.store.rows import read_rows
 from nbproxy.store.session import Session
 from tests.store.session_flows import Odd, flows, plain, spoiled
 
-relaxed = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=150)
+relaxed = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=60)
 
 
 class Kept:
@@ -36,7 +36,7 @@ class Kept:
         """Write flows, forget their connections, read them."""
         for flow in flows:
             self.session.put(flow)
-        assert self.session.flush(20)
+        assert self.session.flush(120)
         assert self.problems == []
         self.session._writer._recorded.batches.live.clear()
         self.session._writer._recorded.batches._open.clear()

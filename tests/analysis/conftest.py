@@ -10,6 +10,7 @@ import pytest
 import nbproxy
 from tests.analysis.views import View
 from tests.support.origins import Origin, issue
+from tests.support.proxies import wait_until
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "flows"
 
@@ -66,22 +67,26 @@ def traffic(tmp_path_factory):
         nbproxy.Proxy(port=0, confdir=folder, ssl_verify_upstream_trusted_ca=str(trusted)) as proxy,
     ):
         trust = ssl.create_default_context(cafile=proxy.ca_file)
-        client = http.client.HTTPSConnection("127.0.0.1", proxy.port, timeout=10, context=trust)
+        client = http.client.HTTPSConnection("127.0.0.1", proxy.port, timeout=120, context=trust)
         client.set_tunnel("localhost", secure.port)
         for path in ("/users/1?token=s3cr3tvalue", "/users/2", "/users/me", "/missing"):
             fetch(client, path)
         client.close()
-        client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+        client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=120)
         for path in ("/users/3", "/users/4"):
             fetch(client, f"http://127.0.0.1:{plain.port}{path}")
         fetch(client, f"http://127.0.0.1:{plain.port}/hang")
         fetch(client, "http://127.0.0.1:9/refused")
         client.close()
-        client = http.client.HTTPSConnection("127.0.0.1", proxy.port, timeout=10, context=trust)
+        client = http.client.HTTPSConnection("127.0.0.1", proxy.port, timeout=120, context=trust)
         client.set_tunnel("127.0.0.1", plain.port)
         fetch(client, "/no-tls")
         client.close()
-        yield Traffic(View(proxy.store), secure.port, plain.port)
+        flows = View(proxy.store)
+        wait_until(
+            lambda: len(flows) == 9 and not any(flow.live for flow in flows), "all flows are over"
+        )
+        yield Traffic(flows, secure.port, plain.port)
 
 
 def fetch(client, path):

@@ -206,7 +206,7 @@ except ImportError as error:
     print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=600
     )
     assert f"{call} needs {library}, which is not installed" in done.stdout
     assert f"'nbproxy[{extra}]'" in done.stdout
@@ -224,7 +224,7 @@ flows.timeline()._repr_html_()
 print([m for m in ("matplotlib", "altair", "duckdb") if m in sys.modules])
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=600
     )
     assert done.stdout.split("\n") == ["[]", "[]", ""]
 

@@ -28,7 +28,7 @@ def mitmproxy_sees():
 
     def see(*paths):
         command = [str(MITMPROXY), str(VIEW), *map(str, paths)]
-        ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
         return [json.loads(line) for line in ran.stdout.splitlines()]
 
     return see

@@ -55,7 +55,7 @@ def run(command, origin, folder, shell="sh"):
     script = folder.parent / "script"
     script.write_bytes(command.encode())
     ran = subprocess.run(
-        [shell, str(script)], capture_output=True, cwd=folder, timeout=30, check=False
+        [shell, str(script)], capture_output=True, cwd=folder, timeout=600, check=False
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout in {b"ok", b""} or ran.stdout.startswith(b"HTTP/1.1 200")

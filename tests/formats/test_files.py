@@ -276,7 +276,7 @@ def test_a_pipe_is_written_to(tmp_path):
         [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE
     ) as reader:
         save_flows(some(1), path)
-        assert b"example.org" in reader.communicate(timeout=30)[0]
+        assert b"example.org" in reader.communicate(timeout=600)[0]
 
 
 def test_no_warning_where_nothing_is_wrong(tmp_path):

@@ -66,11 +66,11 @@ def test_those_of_living_processes_are_left_alone(tmp_path):
     answer(flow)
     end(flow)
     session.put(flow)
-    session.flush()
+    assert session.flush(120)
     assert len(recover(tmp_path)) == 0
     assert session.path.exists()
     session.put(flow)
-    assert session.flush(20)
+    assert session.flush(120)
     session.close(keep=False)
     assert len(recover(tmp_path)) == 0
     assert session.path.exists()

@@ -113,20 +113,20 @@ def test_it_grows_while_somebody_records(tmp_path):
     path = tmp_path / "mine.nbproxy"
     session = Session(path)
     session.put(done("/0"))
-    session.flush()
+    assert session.flush(120)
     readers = [Reader(path), Reader(path)]
     first = [reader.ids() for reader in readers]
     assert [len(ids) for ids in first] == [1, 1]
     new_flow()
     session.put(done("/1"))
-    session.flush()
+    assert session.flush(120)
     for reader, before in zip(readers, first, strict=True):
         ids = reader.ids()
         assert ids[:1] == before
         assert [flow.request.path for flow in reader.read(ids)] == ["/0", "/1"]
     assert not set(readers[0].ids()) & set(readers[1].ids())
     session.delete(session.ids()[:1])
-    session.flush()
+    assert session.flush(120)
     gone, there = readers[0].read(readers[0].ids())
     assert gone is None
     assert there.request.path == "/1"
@@ -155,7 +155,7 @@ def test_two_read_while_one_writes(tmp_path):
         thread.start()
     for i in range(1500):
         session.put(done(f"/{i}"))
-    assert session.flush(60)
+    assert session.flush(120)
     ended.set()
     for thread in threads:
         thread.join(60)
@@ -167,7 +167,7 @@ def test_is_capture(path, tmp_path):
     assert is_capture(path)
     session = Session(tmp_path / "live.nbproxy")
     session.put(done())
-    session.flush()
+    assert session.flush(120)
     assert is_capture(tmp_path / "live.nbproxy")
     session.close(keep=True)
     other = tmp_path / "other"
@@ -267,7 +267,7 @@ def test_on_a_read_only_disk_with_a_log(tmp_path, flows, read_only):
     session = Session(source)
     for flow in flows:
         session.put(flow)
-    session.flush()
+    assert session.flush(120)
     folder = tmp_path / "read-only"
     folder.mkdir()
     for suffix in ("", "-wal"):
@@ -308,7 +308,7 @@ def test_the_log_of_an_old_capture_is_not_taken_for_that_of_the_new(tmp_path, fl
     live = tmp_path / "live"
     session = Session(live)
     session.put(done("/old"))
-    session.flush()
+    assert session.flush(120)
     path = tmp_path / "mine.nbproxy"
     for suffix in ("", "-wal", "-shm"):
         shutil.copy(f"{live}{suffix}", f"{path}{suffix}")  # as after a crash

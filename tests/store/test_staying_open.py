@@ -32,7 +32,7 @@ def done(path):
 def look_from_outside(path):
     """What another program finds, which then closes the file."""
     found = subprocess.run(
-        [sys.executable, "-c", LOOK, path], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", LOOK, path], capture_output=True, text=True, check=True, timeout=600
     )
     return found.stdout.strip()
 

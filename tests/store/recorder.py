@@ -1,12 +1,12 @@
-"""A program that records flows until it is killed; says what it put, and when.
+"""A program that records flows until it is killed; says what is on disk.
 
-Each line on standard output is the number of a flow and the moment (monotonic) it was put.
+Each line on standard output is the number of a flow that the session has said to be stored. It
+comes without being asked for: nobody flushes.
 """
 
 import os
 import sys
 import threading
-import time
 from pathlib import Path
 
 from nbproxy.store.session import Session
@@ -14,7 +14,12 @@ from tests.store.flow_factory import answer, end, new_flow
 
 
 def main(place, kept):
-    session = Session(Path(place) / "mine.nbproxy") if kept else Session(directory=Path(place))
+    def stored(written):
+        told = "".join(f"{flow.request.path[1:]}\n" for flow, _ in written)
+        print(told, end="", flush=True)
+
+    where = {"path": Path(place) / "mine.nbproxy"} if kept else {"directory": Path(place)}
+    session = Session(**where, on_stored=stored)
     session.inline_limit_bytes = 2000
     number = 0
     body = os.urandom(1000)
@@ -23,7 +28,6 @@ def main(place, kept):
         answer(flow, content=body * (5 if number % 7 == 0 else 1))
         end(flow)
         session.put(flow)
-        print(number, time.monotonic(), flush=True)
         number += 1
         if session.congested:  # as the proxy does
             room = threading.Event()

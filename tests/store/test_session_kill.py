@@ -16,11 +16,13 @@ from nbproxy.store.session import Reader, Session
 from tests.store.flow_factory import answer, end, new_flow
 
 ROOT = Path(__file__).parents[2]
-DURABLE_S = 0.5
 
 
 def record_and_kill(place, *arguments, after_s):
-    """Have flows recorded, kill the process; how many of them were put long enough before."""
+    """Have flows recorded, kill the process; how many of them it had said to be on disk.
+
+    How soon that is, is shown where traffic passes a proxy that is killed.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.store.recorder", place, *arguments],
         cwd=ROOT,
@@ -33,16 +35,16 @@ def record_and_kill(place, *arguments, after_s):
         said = [first]
         while time.monotonic() < deadline:
             said.append(process.stdout.readline())
-        killed = time.monotonic()
         process.kill()
-        said += process.stdout.read().splitlines()
+        said += process.stdout.read().splitlines(keepends=True)
     assert process.returncode == -signal.SIGKILL
-    moments = [float(line.split()[1]) for line in said if len(line.split()) == 2]
-    return sum(moment < killed - DURABLE_S for moment in moments)
+    stored = [int(line) for line in said if line.endswith("\n")]
+    assert stored == list(range(len(stored)))
+    return len(stored)
 
 
 @pytest.mark.parametrize("round_", range(6))
-def test_what_was_put_half_a_second_before_is_there(tmp_path, round_):
+def test_what_was_said_to_be_stored_is_there(tmp_path, round_):
     durable = record_and_kill(tmp_path, after_s=random.uniform(0.6, 1.2))
     assert durable
     [capture] = captures.recover(tmp_path)
@@ -67,6 +69,6 @@ def test_recording_goes_on_in_a_file_that_a_killed_process_left(tmp_path):
     session.close(keep=True)
     reader = Reader(tmp_path / "mine.nbproxy")
     flows = reader.read(reader.ids())
-    assert len(flows) > durable
+    assert len(flows) > durable > 0
     assert flows[-1].request.path == "/after"
     assert [each.name for each in tmp_path.iterdir()] == ["mine.nbproxy"]

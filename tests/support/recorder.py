@@ -3,8 +3,8 @@
 `python -m tests.support.recorder OPTIONS` (JSON) starts a proxy, says its port in a line, and then
 evaluates each line of standard input as an expression and answers with its value, as JSON. Names
 there are `proxy`, `nbproxy`, `os`, `heard` (the warnings so far), `limit(bytes)`, which bounds the
-size of files that this process may write (None: no bound), as a full disk does, and `over()`:
-whether the last flow is, and the proxy's thread has done all that it does then.
+size of files that this process may write (None: no bound), as a full disk does, `over()`: whether
+the last flow is, and the proxy's thread has done all that it does then, and `note_stored(file)`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import nbproxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from nbproxy.model.flow import HTTPFlow
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -111,6 +113,23 @@ def _limit(size_bytes: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size_bytes is None else size_bytes, hard))
 
 
+def note_stored(proxy: nbproxy.Proxy, path: str) -> None:
+    """Have a proxy's flows noted in a file, a path a line, when they are said to be on disk.
+
+    What is in that file outlives the process, however it ends.
+    """
+    writer = proxy.store.session._writer
+    tell = writer._on_stored
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def stored(written: list[tuple[HTTPFlow, bool]]) -> None:
+        os.write(file, "".join(f"{flow.request.path}\n" for flow, _ in written).encode())
+        if tell is not None:
+            tell(written)
+
+    writer._on_stored = stored
+
+
 def _say(value: Any) -> None:
     print(json.dumps(value), flush=True)
 
@@ -130,6 +149,7 @@ def _serve(options: dict[str, Any]) -> None:
 
         names = {"proxy": proxy, "nbproxy": nbproxy, "os": os}
         names |= {"heard": heard, "limit": _limit, "over": over}
+        names["note_stored"] = lambda path: note_stored(proxy, path)
         _say(proxy.port)
         for line in sys.stdin:
             try:

@@ -153,7 +153,7 @@ def test_large_bodies(origin, tmp_path, size):
 @settings(
     max_examples=40,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_bytes(origin, tmp_path, content, value, shell):
     flow = flow_to(origin, "POST", content=content, fields=[("A", value)])

@@ -115,7 +115,7 @@ def test_another_host_is_named(origin, write):
 @settings(
     max_examples=25,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_bytes(origin, write, content, value):
     flow = flow_to(origin, "POST", content=content, fields=[("A", value)])

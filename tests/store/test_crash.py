@@ -2,7 +2,7 @@
 
 Each kill is at a random moment while small and large answers, and one without an end, are passing.
 Whatever the proxy itself has found to be on disk must be there, whole. That is what the client had
-half a second earlier, if the machine lets the process run at all: not every kill has to show that.
+half a second earlier, if the machine lets the process run at all: most kills have to show that.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ def test_killed_at_random_moments(tmp_path, origin, confdir):
     with ThreadPoolExecutor(AT_A_TIME + PREPARED) as pool:
         work = [pool.submit(kill_one, tmp_path, origin, confdir, number) for number in range(KILLS)]
         soon = [each.result() for each in work]
-    assert any(soon)
+    assert sum(soon) > KILLS / 2  # the others are given to a machine that pauses
 
 
 def test_recording_goes_on_in_the_file_of_one_that_was_killed(tmp_path, origin, confdir):

@@ -19,8 +19,6 @@ from nbproxy.store.session import Reader, Session
 from nbproxy.store.troubles import Trouble, kind_of, warn
 from tests.store.flow_factory import answer, end, new_flow
 
-as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-
 LONG_S = 120  # ends a test that hangs
 
 

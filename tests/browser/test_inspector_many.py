@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from nbproxy.notebook.widgets import esm
 from nbproxy.notebook.widgets.inspector import Inspector
 from tests.browser.desk import MOUNT, SETUP, Desk
-from tests.support.inspecting import EARLY, FILL, PAINT, SCROLL, SMOOTH
+from tests.support.inspecting import EARLY, FILL, HOME, PAINT, SCROLL, SMOOTH
 
 COUNT = 100_000
 ALL = f"{COUNT:,}"
@@ -79,6 +79,13 @@ def test_what_is_scrolled_to_comes_before_the_rest(notebook, capsys):
     left = re.search(r"([\d,]+) rows to come", progress)
     assert left
     assert int(left[1].replace(",", "")) > 0.4 * COUNT  # these come from the end, one after another
+
+
+def test_a_key_goes_to_rows_that_have_not_come(notebook):
+    was_there, progress = notebook.page.evaluate(HOME, [2, COUNT])
+    notebook.run(3)
+    assert not was_there
+    assert "rows to come" in progress
 
 
 MILLION = """(() => {

@@ -53,6 +53,29 @@ EARLY: Final = """async ([index, count]) => {
 """Runs the cell that shows so many flows, and scrolls to where no rows are yet: ms until they are
 there, and what is said of the others at that moment."""
 
+HOME: Final = """async ([index, count]) => {
+  const { content } = window.jupyterapp.shell.currentWidget;
+  const { node } = content.widgets[index];
+  const frame = () => new Promise(requestAnimationFrame);
+  content.activeCellIndex = index;
+  window.jupyterapp.commands.execute('notebook:run-cell');
+  const grid = () => node.querySelector('.nbi-grid');
+  while (!(Number(grid()?.getAttribute('aria-rowcount')) > count)) await frame();
+  grid().dispatchEvent(new KeyboardEvent('keydown', { key: 'Home', bubbles: true }));
+  const first = () => node.querySelector('.nbi-rows .nbi-row[aria-rowindex="2"]:not([hidden])');
+  const ends = performance.now() + 60000;
+  while (!first()) {
+    if (performance.now() > ends) throw Error('it did not go to the first row');
+    await frame();
+  }
+  const came = () => !first().classList.contains('nbi-absent');
+  const wasThere = came();
+  while (!came()) await frame();
+  return [wasThere, node.querySelector('.nbi-progress').textContent];
+}"""
+"""Runs the cell that shows so many flows, and presses Home: whether the first row was there, and,
+once it is, what is said of the others."""
+
 SCROLL: Final = """async places => {
   const grid = document.querySelector('.nbi-grid');
   const frame = () => new Promise(requestAnimationFrame);

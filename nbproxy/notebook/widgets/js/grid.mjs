@@ -576,7 +576,11 @@ export class Grid {
     const here = this.cursor >= 0 ? this.indexOf(this.cursor) : -1;
     const from = here >= 0 ? here : step > 0 ? -1 : this.count;
     const index = Math.max(0, Math.min(this.count - 1, here < 0 && Math.abs(step) === Infinity ? (step > 0 ? this.count - 1 : 0) : from + step));
-    if (!this.mirror.isHere(this.slotAt(index))) return;
+    if (!this.mirror.isHere(this.slotAt(index))) {
+      this.follow = false;
+      this.reveal(index); // which asks for it: the next press selects it
+      return;
+    }
     const id = this.idAt(index);
     const ids = event.shiftKey ? this.range({ id, index }, { shiftKey: true }) : [id];
     this.cursor = id;

@@ -200,7 +200,8 @@ class Writer:
     @property
     def refusal(self) -> tuple[str, int]:
         """What the disk refuses for, "" if it does not, and how many flows wait for it then."""
-        return (self._recorded.trouble.now, self._waiting.flows) if self.refusing else ("", 0)
+        why = self._recorded.trouble.now if self.refusing else ""
+        return (why, self._waiting.flows) if why else ("", 0)
 
     def _add(self, kind: str, what: Any, size: int = 0) -> None:
         waiting = self._waiting

@@ -151,6 +151,21 @@ def test_it_can_be_asked_how_it_is(recording, monkeypatch):
     assert session.refusal == ("", 0)
 
 
+def test_flows_wait_for_no_reason_at_no_time(recording, monkeypatch):
+    """Who is let go on as the disk begins to refuse, and asks, hears of both or of neither."""
+    session = recording.session
+    recording.put(done())
+    found = []
+    monkeypatch.setattr(writer, "MAX_WAITING", -1)
+    session.when_room(lambda: found.append(session.refusal))
+    with file_size_limit(100):
+        recording.put(done(), flush=False)
+        until(lambda: recording.problems)
+    assert found
+    assert all(bool(why) == bool(count) for why, count in found)
+    assert session.flush(LONG_S)
+
+
 def test_who_has_waited_finds_no_trouble_any_more(recording, monkeypatch):
     """The trouble is over before that is told, not just after it."""
     session = recording.session

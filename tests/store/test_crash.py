@@ -1,8 +1,8 @@
 """What is on disk when a recording process is killed without warning, at any moment.
 
 Each kill is at a random moment while small and large answers, and one without an end, are passing.
-Whatever the proxy itself has found to be on disk must be there, whole. That is what the client had
-half a second earlier, if the machine lets the process run at all: most kills have to show that.
+Whatever the client had half a second earlier must be there, whole; and whatever the proxy itself
+has found to be on disk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.support.recorder import Recorder
 
 ROOT = Path(__file__).parents[2]
 
-#: How old an answer is that should be on disk.
+#: How old an answer is that must be on disk.
 DURABLE_S = 0.5
 
 #: How many are on disk before a process is killed, at least.
@@ -132,8 +132,8 @@ class Traffic:
         """What the process has said to be on disk."""
         return set(self.noted.read_text().splitlines()) if self.noted.exists() else set()
 
-    def run_until_killed(self, kill) -> Due:
-        """Let it pass for a random time, kill."""
+    def run_until_killed(self, kill) -> set[str]:
+        """Let it pass for a random time, kill; the paths whose answers must be on disk."""
         self.start()
         ends_at = time.monotonic() + LONG_S
         while len(self.stored) < STORED:
@@ -147,33 +147,16 @@ class Traffic:
             assert not thread.is_alive()
         assert not self.wrong
         old = {path for path, at in self.got.items() if at < killed_at - DURABLE_S}
-        return Due(self.stored, old)
+        return self.stored | old
 
 
-@dataclass
-class Due:
-    """What is looked for after a kill: paths.
-
-    Attributes:
-        stored: What the process has said to be on disk.
-        old: What a client had half a second before.
-    """
-
-    stored: set[str]
-    old: set[str]
-
-
-def check(path: Path, due: Due) -> bool:
-    """All that is due is in a capture, whole; and the file is sound.
-
-    Returns:
-        Whether what was old enough is there, too.
-    """
-    assert len(due.stored) >= STORED
+def check(path: Path, due: set[str]) -> None:
+    """All that is due is in a capture, whole; and the file is sound."""
+    assert len(due) >= STORED
     assert path.stat().st_mode & 0o777 == 0o600
     flows = nbproxy.open(path)
     found = {flow.request.path: flow for flow in flows}
-    assert not due.stored - set(found)
+    assert not due - set(found)
     for name, flow in found.items():
         body = body_of(name)
         posted = flow.request.method == "POST"
@@ -184,11 +167,10 @@ def check(path: Path, due: Due) -> bool:
     with contextlib.closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert database.execute("SELECT count(*) FROM flows").fetchone() == (len(found),)
-    return due.old <= set(found)
 
 
-def kill_one(folder: Path, origin: Origin, confdir: Path, number: int) -> bool:
-    """Start a recording, kill it, look at what it has left; whether all was there soon enough."""
+def kill_one(folder: Path, origin: Origin, confdir: Path, number: int) -> None:
+    """Start a recording, kill it, look at what it has left."""
     kept = number % 2 == 0
     private = folder / f"private-{number}"
     options = {
@@ -206,23 +188,22 @@ def kill_one(folder: Path, origin: Origin, confdir: Path, number: int) -> bool:
     finally:
         recorder.process.kill()
     if kept:
-        soon = check(folder / f"{number}.nbproxy", due)
+        check(folder / f"{number}.nbproxy", due)
         assert not len(nbproxy.recover(private))
-        return soon
+        return
     there = {path.name: path.stat().st_size for path in private.iterdir()}
     found = nbproxy.recover(private)
-    assert len(found) == 1, f"{len(due.stored)} flows were stored; there was {there}"
+    assert len(found) == 1, f"{len(due)} flows were stored; there was {there}"
     left = found[0]
     assert left.pid == recorder.pid
     assert left.flows == len(left.open())
     assert not left.problem
-    soon = check(left.path, due)
+    check(left.path, due)
     copy = left.save(folder / f"saved-{number}.nbproxy")
     left.delete()
     assert not list(private.iterdir())
     assert not len(nbproxy.recover(private))
-    assert due.stored <= set(nbproxy.open(copy).df.path)
-    return soon
+    assert due <= set(nbproxy.open(copy).df.path)
 
 
 @pytest.fixture(scope="module")
@@ -237,8 +218,8 @@ def confdir(tmp_path_factory):
 def test_killed_at_random_moments(tmp_path, origin, confdir):
     with ThreadPoolExecutor(AT_A_TIME + PREPARED) as pool:
         work = [pool.submit(kill_one, tmp_path, origin, confdir, number) for number in range(KILLS)]
-        soon = [each.result() for each in work]
-    assert sum(soon) > KILLS / 2  # the others are given to a machine that pauses
+        for each in work:
+            each.result()
 
 
 def test_recording_goes_on_in_the_file_of_one_that_was_killed(tmp_path, origin, confdir):
@@ -249,7 +230,7 @@ def test_recording_goes_on_in_the_file_of_one_that_was_killed(tmp_path, origin, 
         recorder = Recorder(options)
         noted = tmp_path / f"{number}.txt"
         recorder.ask(f"note_stored({str(noted)!r})")
-        due |= Traffic(origin.url, recorder.port, noted).run_until_killed(recorder.kill9).stored
+        due |= Traffic(origin.url, recorder.port, noted).run_until_killed(recorder.kill9)
     assert due <= set(nbproxy.open(path).df.path)
     with Recorder(options) as recorder, Wire.to(recorder.port) as wire:
         assert wire.get(f"{origin.url}/900/last").status == 200
@@ -285,7 +266,7 @@ def test_a_killed_kernel(start_kernel, tmp_path, origin, confdir, number):
         kernel.execute("import nbproxy; left = nbproxy.recover()")
         assert kernel.execute("len(left)").value == "1"
         assert "flows" in kernel.execute("left").displays[-1]["text/html"]
-        assert int(kernel.execute("len(left[0].open())").value) >= len(due.stored)
+        assert int(kernel.execute("len(left[0].open())").value) >= len(due)
         kernel.execute("left.delete()")
         assert kernel.execute("len(nbproxy.recover())").value == "0"
         assert not list(folder.iterdir())

@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+from nbproxy.model.connection import format_address
 from nbproxy.store import connections, encoding
 from nbproxy.store.chunks import MAX_PIECE, CapturedBody, Sink
 from nbproxy.store.readers import quick_turns, transaction
@@ -33,10 +34,16 @@ if TYPE_CHECKING:
 
     Row = tuple[Any, ...]
 
-_SIZES: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+_MOST: Final = 512
 """Rows of one statement; parameters stay below SQLite's limit of 32,766."""
 
-_SLICE: Final = 256
+_STEP: Final = 32
+"""Statements have a multiple of so many rows, or a power of two: SQLite has to compile each."""
+
+_LOOK_AGAIN: Final = 64
+_COMPARED: Final = frozenset({str, int, bool, type(None)})
+
+_SLICE: Final = 512
 """Flows whose rows are in memory at the same time."""
 
 _MAX_OPEN: Final = 4096
@@ -47,9 +54,13 @@ _VACUUM_PAGES: Final = 2000
 
 
 @lru_cache(maxsize=64)
-def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:
-    one = f"({','.join('?' * len(columns))})"
-    return f"INSERT OR REPLACE INTO {table} ({','.join(columns)}) VALUES {','.join([one] * rows)}"  # noqa: S608 - our own names
+def _insert(table: str, columns: tuple[str, ...], once: tuple[int, ...], rows: int) -> str:
+    """A statement that takes the values of some columns, by their numbers, once and first."""
+    names = [columns[column] for column in once]
+    names += [name for column, name in enumerate(columns) if column not in once]
+    marks = [f"?{number}" for number in range(1, len(once) + 1)]
+    row = ",".join(marks + ["?"] * (len(columns) - len(once)))
+    return f"INSERT OR REPLACE INTO {table} ({','.join(names)}) VALUES {','.join([f'({row})'] * rows)}"  # noqa: E501, S608 - our own names
 
 
 def insert(
@@ -57,26 +68,55 @@ def insert(
 ) -> None:
     """Insert rows with as few steps as possible.
 
-    Columns in which none of them has a value are left out: to say NULL 256 times takes time, too.
+    What all of many rows have in common is said once, not 500 times: most columns are like that.
     """
-    values = list(zip(*rows, strict=True))
-    count = len(rows)
-    there = [i for i, cells in enumerate(values) if cells.count(None) < count]
-    if len(there) < len(columns):
-        columns = tuple([columns[i] for i in there])
-        rows = list(zip(*[values[i] for i in there], strict=True))
+    once: tuple[int, ...] = ()
+    before: list[Any] = []
+    if len(rows) >= _STEP:
+        values = list(zip(*rows, strict=True))
+        once = _common(table, values)
+        before = [values[column][0] for column in once]
+        rest = [cells for column, cells in enumerate(values) if column not in once]
+        rows = list(zip(*rest, strict=True))
     at = 0
-    for size in _SIZES:
-        while count - at >= size:
-            some = list(chain.from_iterable(rows[at : at + size]))
-            db.execute(_insert(table, columns, size), some)
-            at += size
+    while at < len(rows):
+        some = rows[at : at + _MOST]
+        if len(some) < _STEP:
+            some = some[: 1 << len(some).bit_length() - 1]
+        at += len(some)
+        missing = -len(some) % _STEP if len(some) > _STEP else 0
+        # to say a row again costs less than another statement
+        some = [*some, *some[-1:] * missing]
+        sql = _insert(table, columns, once, len(some))
+        db.execute(sql, before + list(chain.from_iterable(some)))
+
+
+_commons: dict[str, tuple[tuple[int, ...], int]] = {}
+
+
+def _common(table: str, values: Sequence[tuple[Any, ...]]) -> tuple[int, ...]:
+    """Numbers of the columns in which all rows say the same.
+
+    SQLite compiles a statement for each answer, so there are few: columns are left out at once when
+    they differ, but come back only when it is time to look at all of them again.
+    """
+    usual, calls = _commons.get(table, ((), 0))
+    looked_at = range(len(values)) if calls % _LOOK_AGAIN == 0 else usual
+    once = tuple([column for column in looked_at if _is_one(values[column])])
+    once = once[: len(values) - 1]  # rows are told apart by something
+    _commons[table] = once, calls + 1
+    return once
+
+
+def _is_one(cells: tuple[Any, ...]) -> bool:
+    """Whether they are all the same to SQLite; bodies are not compared, nor 0.0 with -0.0."""
+    return type(cells[0]) in _COMPARED and cells.count(cells[0]) == len(cells)
 
 
 class Batches:
     """Writes to one capture, and knows what is in it.
 
-    Used by the writer's thread only, but for `connection`.
+    Used by the writer's thread only.
 
     Args:
         file: Where to.
@@ -105,13 +145,14 @@ class Batches:
         self._inexact: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._open: OrderedDict[int, Connection] = OrderedDict()
         self._certificates: set[str] = set()
-        self._has_chunks = self._has_messages = True
+        self._has_chunks = self.next_body > 1
+        self._has_messages = True
         self._pages_to_free = False
         # of the transaction under way
         self._new: dict[int, Connection] = {}
         self._pieces: list[Sink] = []
         self._stored: dict[int, tuple[Any, encoding.Stored]] = {}
-        self._known: dict[int, tuple[int | None, bool]] = {}
+        self._known: dict[int, tuple[int | None, bool, str | None]] = {}
 
     # -- what a batch consists of
 
@@ -241,12 +282,12 @@ class Batches:
         """True if connections are open whose end has to be noted."""
         return bool(self._open)
 
-    def connection_key(self, connection: Connection) -> tuple[int | None, bool]:
+    def connection(self, connection: Connection) -> tuple[int | None, bool, str | None]:
         """See `encoding.Place`."""
         number = connection.id
         known = self._known.get(number)
         if known is None:  # looked up once a batch: many flows share one
-            self._known[number] = known = self._connection_key(connection)
+            self._known[number] = known = (*self._connection_key(connection), _peer(connection))
         return known
 
     def _connection_key(self, connection: Connection) -> tuple[int | None, bool]:
@@ -429,6 +470,14 @@ def _pieces_of(content: Any) -> Iterator[bytes]:
         yield from (whole[at : at + MAX_PIECE] for at in range(0, len(whole), MAX_PIECE))
     else:
         yield from chunks(MAX_PIECE)
+
+
+def _peer(connection: Connection) -> str | None:
+    peername = connection.peername
+    try:
+        return None if peername is None else format_address(peername)
+    except Exception:  # noqa: BLE001 - it may be whatever a handler put there
+        return None
 
 
 def _fits(row: Row) -> bool:

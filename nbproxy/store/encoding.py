@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nbproxy.model.clean import clean_float, clean_int, clean_text
@@ -39,7 +40,6 @@ _TYPES: Final[dict[str, frozenset[type]]] = {
     _int: frozenset({int, _NONE}),
     _real: frozenset({float, _NONE}),
     "flag": frozenset({bool}),
-    _any: frozenset({str, bytes, int, _NONE}),  # made here, not by others
 }
 
 # column -> what it holds, in the order of a row
@@ -94,7 +94,11 @@ _REQUEST_END: Final = INDEX["request_end"]
 
 # Read off a flow as the frame does; these follow from others.
 _VALUES: Final = {column.name: column.value for column in FRAME}
-_content_type, _client, _server = _VALUES["content_type"], _VALUES["client"], _VALUES["server"]
+_content_type = _VALUES["content_type"]
+
+# Columns that get what a handler may have put into an attribute; the others are made here.
+_of_attributes: Final = itemgetter(*[i for i, kind in enumerate(_COLUMNS.values()) if kind != _any])
+_KINDS: Final = tuple([_TYPES[kind] for kind in _COLUMNS.values() if kind != _any])
 
 # What a flow and its messages may have. The rest belongs to an exchange that is under way, is a
 # cache, or is made again when somebody asks, as are the views that scripts have of them.
@@ -109,8 +113,7 @@ _OF_MESSAGE: Final = {
     *("stream", "_decoded", "_replayed"),
 }
 _MAX_KNOWN: Final = 4096
-_flow_shapes: set[tuple[str, ...]] = set()
-_message_shapes: set[tuple[str, ...]] = set()
+_shapes: set[tuple[str, ...]] = set()
 _row_shapes: set[tuple[type, ...]] = set()
 
 
@@ -121,8 +124,8 @@ class Place(Protocol):
     def inline_limit_bytes(self) -> int:
         """Bodies up to this size lie in the row."""
 
-    def connection_key(self, connection: Connection) -> tuple[int | None, bool]:
-        """The key of a connection's row, and whether an equal one can be made of it."""
+    def connection(self, connection: Connection) -> tuple[int | None, bool, str | None]:
+        """The key of a connection's row, whether an equal one can be made of it, and its peer."""
 
     def store_body(self, content: bytes | StoredBody) -> Stored:
         """Put a body that is large or not in memory: (bytes or None, number, size, truncated)."""
@@ -157,41 +160,37 @@ def _fields_as_json(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
 # -- flows to rows, the plain way
 
 
-def _known(shape: tuple[str, ...], names: set[str], shapes: set[tuple[str, ...]]) -> bool:
-    """Whether an object has no attributes but these; remembers the answer."""
-    if not all(name in names or name.startswith(VIEW_PREFIX) for name in shape):
-        return False
-    if len(shapes) < _MAX_KNOWN:
-        shapes.add(shape)
+def _has_no_more(flow: HTTPFlow, request: Request, response: Response | None) -> bool:
+    """Whether they have no attributes but those that are known; remembers the answer."""
+    messages = [request] if response is None else [request, response]
+    for thing, names in ((flow, _OF_FLOW), *((message, _OF_MESSAGE) for message in messages)):
+        if not all(name in names or name.startswith(VIEW_PREFIX) for name in vars(thing)):
+            return False
+    if len(_shapes) < _MAX_KNOWN:
+        _shapes.add(_shape(flow, request, response))
     return True
+
+
+def _shape(flow: HTTPFlow, request: Request, response: Response | None) -> tuple[str, ...]:
+    if response is None:
+        return (*vars(flow), "", *vars(request))
+    return (*vars(flow), "", *vars(request), "", *vars(response))
 
 
 def _is_plain(flow: HTTPFlow, request: Request, response: Response | None) -> bool:
     if type(flow) is not HTTPFlow or type(request) is not Request:
         return False
-    shape = tuple(vars(flow))
-    if shape not in _flow_shapes and not _known(shape, _OF_FLOW, _flow_shapes):
+    if response is not None and type(response) is not Response:
         return False
-    shape = tuple(vars(request))
-    if shape not in _message_shapes and not _known(shape, _OF_MESSAGE, _message_shapes):
-        return False
-    if response is not None:
-        if type(response) is not Response:
-            return False
-        shape = tuple(vars(response))
-        if shape not in _message_shapes and not _known(shape, _OF_MESSAGE, _message_shapes):
-            return False
-    return True
+    return _shape(flow, request, response) in _shapes or _has_no_more(flow, request, response)
 
 
 def _holds(row: Row) -> bool:
-    """Whether every column holds the value it is given exactly; remembers the answer by types."""
-    shape = tuple(map(type, row))
+    """Whether columns hold the values they are given exactly; remembers the answer by types."""
+    shape = tuple(map(type, _of_attributes(row)))
     if shape in _row_shapes:
         return True
-    if not all(
-        kind in _TYPES[_COLUMNS[column]] for column, kind in zip(COLUMNS, shape, strict=True)
-    ):
+    if not all(kind in kinds for kind, kinds in zip(shape, _KINDS, strict=True)):
         return False
     if len(_row_shapes) < _MAX_KNOWN:
         _row_shapes.add(shape)
@@ -270,8 +269,8 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
             raise NotPlain
         message, error_time = error.msg, error.timestamp
     client, server = flow.client_conn, flow.server_conn
-    client_key, exact = place.connection_key(client)
-    server_key, exact_too = place.connection_key(server)
+    client_key, exact, client_peer = place.connection(client)
+    server_key, exact_too, server_peer = place.connection(server)
     created = flow.timestamp_created
     metadata = flow._metadata  # noqa: SLF001 - the property would make one
     websocket = flow.websocket
@@ -292,8 +291,8 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
         size,
         answer_size,
         asked["http_version"],
-        _client(flow),
-        _server(flow),
+        client_peer,
+        server_peer,
         asked["scheme"] in ("https", "wss") or client.tls,
         message,
         flow.intercepted,
@@ -566,7 +565,7 @@ class _OddFlow:
     def connections(self) -> None:
         for name in ("client", "server"):
             connection = getattr(self._flow, f"{name}_conn")
-            key, same = self._place.connection_key(connection)
+            key, same, _ = self._place.connection(connection)
             self.row[f"{name}_connection"] = key
             self.exact = self.exact and same
 

@@ -60,7 +60,9 @@ def _insert(table: str, columns: tuple[str, ...], once: tuple[int, ...], rows: i
     names += [name for column, name in enumerate(columns) if column not in once]
     marks = [f"?{number}" for number in range(1, len(once) + 1)]
     row = ",".join(marks + ["?"] * (len(columns) - len(once)))
-    return f"INSERT OR REPLACE INTO {table} ({','.join(names)}) VALUES {','.join([f'({row})'] * rows)}"  # noqa: E501, S608 - our own names
+    return (
+        f"INSERT OR REPLACE INTO {table} ({','.join(names)}) VALUES {','.join([f'({row})'] * rows)}"  # noqa: S608 - our own names
+    )
 
 
 def insert(
@@ -72,23 +74,25 @@ def insert(
     """
     once: tuple[int, ...] = ()
     before: list[Any] = []
-    if len(rows) >= _STEP:
+    if len(rows) < _STEP:
+        cells = list(chain.from_iterable(rows))
+    else:
         values = list(zip(*rows, strict=True))
         once = _common(table, values)
         before = [values[column][0] for column in once]
-        rest = [cells for column, cells in enumerate(values) if column not in once]
-        rows = list(zip(*rest, strict=True))
-    at = 0
-    while at < len(rows):
-        some = rows[at : at + _MOST]
-        if len(some) < _STEP:
-            some = some[: 1 << len(some).bit_length() - 1]
-        at += len(some)
-        missing = -len(some) % _STEP if len(some) > _STEP else 0
+        rest = [each for column, each in enumerate(values) if column not in once]
+        cells = list(chain.from_iterable(zip(*rest, strict=True)))
+    width = len(columns) - len(once)
+    at, left = 0, len(rows)
+    while left:
+        size = min(left, _MOST) if left >= _STEP else 1 << left.bit_length() - 1
+        end = at + size * width
         # to say a row again costs less than another statement
-        some = [*some, *some[-1:] * missing]
-        sql = _insert(table, columns, once, len(some))
-        db.execute(sql, before + list(chain.from_iterable(some)))
+        again = -size % _STEP if size > _STEP else 0
+        some = before + cells[at:end] + cells[end - width : end] * again
+        db.execute(_insert(table, columns, once, size + again), some)
+        at = end
+        left -= size
 
 
 _commons: dict[str, tuple[tuple[int, ...], int]] = {}

@@ -141,9 +141,9 @@ class NotPlain(Exception):  # noqa: N818 - not an error, a turn in the road
 def headers_to_cell(fields: tuple[tuple[bytes, bytes], ...]) -> str | bytes:
     """Fields as text, where exactly the same fields can be read out of it, else as a blob."""
     raw = b"\n".join(map(b": ".join, fields))
-    count = len(fields)
-    if raw.count(b": ") != count or raw.count(b"\n") + 1 != count:
-        exact = count == 0 or raw.count(b"\n") + 1 == count
+    count, lines = len(fields), raw.count(b"\n") + 1
+    if raw.count(b": ") != count or lines != count:
+        exact = count in {0, lines}
         if not exact or any(b": " in name for name, _ in fields):
             return _fields_as_json(fields)
     try:
@@ -160,29 +160,25 @@ def _fields_as_json(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
 # -- flows to rows, the plain way
 
 
-def _has_no_more(flow: HTTPFlow, request: Request, response: Response | None) -> bool:
-    """Whether they have no attributes but those that are known; remembers the answer."""
+def _is_plain(flow: HTTPFlow, request: Request, response: Response | None) -> bool:
+    """Whether they have no attributes but those that are known; remembers the answer by names."""
+    if type(flow) is not HTTPFlow or type(request) is not Request:
+        return False
+    if response is None:
+        shape = (*vars(flow), "", *vars(request))
+    elif type(response) is Response:
+        shape = (*vars(flow), "", *vars(request), "", *vars(response))
+    else:
+        return False
+    if shape in _shapes:
+        return True
     messages = [request] if response is None else [request, response]
     for thing, names in ((flow, _OF_FLOW), *((message, _OF_MESSAGE) for message in messages)):
         if not all(name in names or name.startswith(VIEW_PREFIX) for name in vars(thing)):
             return False
     if len(_shapes) < _MAX_KNOWN:
-        _shapes.add(_shape(flow, request, response))
+        _shapes.add(shape)
     return True
-
-
-def _shape(flow: HTTPFlow, request: Request, response: Response | None) -> tuple[str, ...]:
-    if response is None:
-        return (*vars(flow), "", *vars(request))
-    return (*vars(flow), "", *vars(request), "", *vars(response))
-
-
-def _is_plain(flow: HTTPFlow, request: Request, response: Response | None) -> bool:
-    if type(flow) is not HTTPFlow or type(request) is not Request:
-        return False
-    if response is not None and type(response) is not Response:
-        return False
-    return _shape(flow, request, response) in _shapes or _has_no_more(flow, request, response)
 
 
 def _holds(row: Row) -> bool:

@@ -60,6 +60,10 @@ class Session:
         on_lost: Told which flows were given up, because the disk has refused for too long.
         on_problem: Told in a sentence what is wrong, once until it is over; warns by default.
 
+    Attributes:
+        put: Write a flow that is over, or was changed. Any thread; never waits, never raises. The
+            writer's own: it is called for each flow, by the thread that serves all traffic.
+
     Raises:
         FormatError: `path` is something else, a newer version, or in use.
         OSError, sqlite3.Error: `path` cannot be written.
@@ -88,6 +92,7 @@ class Session:
             on_problem if on_problem is not None else warn,
             keep=path is not None,
         )
+        self.put: Callable[[HTTPFlow], None] = writer.put
         # by the garbage collector, on any thread: waits for nothing; at exit see `writer`
         weakref.finalize(self, writer.end).atexit = False
 
@@ -132,10 +137,6 @@ class Session:
         """What the capture takes on disk now."""
         shelf = self._writer.shelf
         return 0 if shelf is None else shelf.file.size_bytes
-
-    def put(self, flow: HTTPFlow) -> None:
-        """Write a flow that is over, or was changed. Any thread; never waits, never raises."""
-        self._writer.put(flow)
 
     def delete(self, ids: Iterable[int] | None) -> None:
         """Delete flows, those that were put before; None: all. Their space is given back."""

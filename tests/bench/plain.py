@@ -1,14 +1,15 @@
 """nbproxy on an event loop of its own, in a process of its own: `python -m tests.bench.plain`.
 
 Arguments: the folder of the CA, and the file of the origin's; a third one is a script, which then
-does what the handler does else, or the word `forget`: then nothing goes to disk, and flows are
-removed a few times a second. For each line on standard input it says how many flows it has
-recorded.
+does what the handler does else, or the word `both`: then there is one more proxy in the process,
+whose flows do not go to disk, and are removed a few times a second. It says the port, or both, that
+one's first, and for each line on standard input how many flows it has recorded.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from nbproxy import Proxy
 if TYPE_CHECKING:
     from nbproxy import HTTPFlow
 
-FORGET = "forget"
+BOTH = "both"
 
 
 def stamp(flow: HTTPFlow) -> None:
@@ -30,18 +31,26 @@ def stamp(flow: HTTPFlow) -> None:
 async def serve(confdir: str, trusted: str, script: str = "") -> None:
     """Serve until standard input ends."""
     loop = asyncio.get_running_loop()
-    async with Proxy(port=0, confdir=confdir, ssl_verify_upstream_trusted_ca=trusted) as proxy:
+    async with contextlib.AsyncExitStack() as stack:
+        proxies = [
+            await stack.enter_async_context(
+                Proxy(port=0, confdir=confdir, ssl_verify_upstream_trusted_ca=trusted)
+            )
+            for _ in range(2 if script == BOTH else 1)
+        ]
         forgetting = None
-        if script == FORGET:
-            proxy.store.stay_in_memory()
-            forgetting = loop.create_task(forget(proxy))
-        if script not in {"", FORGET}:
-            proxy.load(script)
-        else:
-            proxy.on("response")(stamp)
-        print(json.dumps(proxy.port), flush=True)
+        if script == BOTH:
+            proxies[0].store.stay_in_memory()
+            forgetting = loop.create_task(forget(proxies[0]))
+        for proxy in proxies:
+            if script not in {"", BOTH}:
+                proxy.load(script)
+            else:
+                proxy.on("response")(stamp)
+        ports = [proxy.port for proxy in proxies]
+        print(json.dumps(ports if script == BOTH else ports[0]), flush=True)
         while await loop.run_in_executor(None, sys.stdin.readline):
-            print(json.dumps(len(proxy.flows)), flush=True)
+            print(json.dumps(len(proxies[-1].flows)), flush=True)
         if forgetting is not None:
             forgetting.cancel()
 

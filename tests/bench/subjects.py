@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.bench.plain import FORGET
+from tests.bench.plain import BOTH
 from tests.bench.processes import BenchError, Child, Usage
 from tests.support.kernels import Kernel
 
@@ -152,7 +152,7 @@ class Plain(_InChild):
     def __init__(self, confdir: Path, trusted: Path) -> None:
         super().__init__(Child("plain", str(confdir), str(trusted)))
 
-    def recorded(self) -> int | None:
+    def recorded(self) -> int:
         """All that passed."""
         return int(self.child.ask())
 
@@ -173,16 +173,25 @@ class Scripted(Plain):
         _InChild.__init__(self, Child("plain", str(confdir), str(trusted), str(script)))
 
 
-class Forgetful(Plain):
-    """As `Plain`, but flows stay in memory, and are removed a few times a second.
+class SideBySide(Plain):
+    """Two in one process, as `Plain`: one records; in the other flows stay in memory, and are
+    removed a few times a second.
 
     Args:
-        confdir: For its CA.
+        confdir: For their CA.
         trusted: File of the origin's CA.
+
+    Attributes:
+        ports: By name, `FORGETFUL` and `PLAIN`; `port` is the one's that records.
     """
 
     def __init__(self, confdir: Path, trusted: Path) -> None:
-        _InChild.__init__(self, Child("plain", str(confdir), str(trusted), FORGET))
+        _InChild.__init__(self, Child("plain", str(confdir), str(trusted), BOTH))
+
+    def wait_ready(self) -> None:
+        super().wait_ready()
+        self.ports = dict(zip((FORGETFUL, PLAIN), self.child.hello, strict=True))
+        self.port = self.ports[PLAIN]
 
 
 class Mounted:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nbproxy.model.connection import format_address
 from nbproxy.store import connections, encoding
 from nbproxy.store.chunks import MAX_PIECE, CapturedBody, Sink
-from nbproxy.store.readers import quick_turns, transaction
+from nbproxy.store.readers import STATEMENTS, quick_turns, transaction
 from nbproxy.store.reading import groups
 from nbproxy.store.session_schema import PIECES
 
@@ -53,7 +53,7 @@ _FREED_AT_ONCE: Final = 256
 _VACUUM_PAGES: Final = 2000
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=STATEMENTS)
 def _insert(table: str, columns: tuple[str, ...], once: tuple[int, ...], rows: int) -> str:
     """A statement that takes the values of some columns, by their numbers, once and first."""
     names = [columns[column] for column in once]

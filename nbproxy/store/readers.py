@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+STATEMENTS: Final = 24
+"""Compiled statements that a connection keeps; one that inserts 512 rows takes some 1.3 MB."""
+
 _MAX_IDLE: Final = 4
 _CACHE_KIB: Final = 512
 _BUSY_S: Final = 2.0
@@ -56,7 +59,7 @@ def connect(path: Path, mode: Literal["rw", "ro", "immutable"] = "rw") -> sqlite
         isolation_level=None,
         check_same_thread=False,
         timeout=_BUSY_S,
-        cached_statements=64,
+        cached_statements=STATEMENTS,
         factory=Connection,
     )
     try:

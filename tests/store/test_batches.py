@@ -5,7 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from nbproxy.store.batches import insert
+from nbproxy.store.batches import _commons, _insert, insert
+from nbproxy.store.readers import STATEMENTS
 from nbproxy.store.session import Session
 from tests.store.flow_factory import answer, end, new_flow
 
@@ -56,6 +57,14 @@ def test_what_rows_had_in_common_they_need_not_have_next_time(db):
         insert(db, "t", COLUMNS, some)
         expected += some
     assert stored(db) == expected
+
+
+def test_there_are_few_statements_to_compile(db):
+    _insert.cache_clear()
+    _commons.clear()
+    for count in range(1, 513):  # a batch has no more
+        insert(db, "t", COLUMNS, rows(count))
+    assert _insert.cache_info().misses < STATEMENTS
 
 
 def test_numbers_that_are_equal_but_not_the_same(db):

@@ -16,8 +16,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from nbproxy.model.connection import format_address
-from nbproxy.store import connections, encoding
+from nbproxy.store import connections, encoding, schema
 from nbproxy.store.chunks import MAX_PIECE, CapturedBody, Sink
 from nbproxy.store.readers import STATEMENTS, quick_turns, transaction
 from nbproxy.store.reading import groups
@@ -35,16 +34,16 @@ if TYPE_CHECKING:
     Row = tuple[Any, ...]
 
 _MOST: Final = 512
-"""Rows of one statement; parameters stay below SQLite's limit of 32,766."""
+"""Flows whose rows are in memory at the same time, and rows of one statement, whose parameters are
+fewer than SQLite's 32,766 then."""
 
 _STEP: Final = 32
 """Statements have a multiple of so many rows, or a power of two: SQLite has to compile each."""
 
 _LOOK_AGAIN: Final = 64
-_COMPARED: Final = frozenset({str, int, bool, type(None)})
+"""After so many batches, columns that rows had not in common may have become so."""
 
-_SLICE: Final = 512
-"""Flows whose rows are in memory at the same time."""
+_COMPARED: Final = frozenset({str, int, bool, type(None)})
 
 _MAX_OPEN: Final = 4096
 """Open connections that are watched for their end."""
@@ -149,7 +148,6 @@ class Batches:
         self._inexact: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._open: OrderedDict[int, Connection] = OrderedDict()
         self._certificates: set[str] = set()
-        self._has_chunks = self.next_body > 1
         self._has_messages = True
         self._pages_to_free = False
         # of the transaction under way
@@ -225,9 +223,9 @@ class Batches:
     def _flows(self, flows: Sequence[HTTPFlow], keys: Sequence[int]) -> list[tuple[HTTPFlow, bool]]:
         written: list[tuple[HTTPFlow, bool]] = []
         stored = self._stored
-        for start in range(0, len(flows), _SLICE):
+        for start in range(0, len(flows), _MOST):
             rows: list[Row] = []
-            part = flows[start : start + _SLICE]
+            part = flows[start : start + _MOST]
             for flow, key in zip(part, keys[start:], strict=False):
                 row, restorable = encoding.to_row(flow, key, self)
                 rows.append(row)
@@ -330,7 +328,7 @@ class Batches:
         self.connection_offset += shifts[1]
         self.next_body += shifts[2]
         self.bodies.shift(shifts[2])
-        self._has_chunks = self._has_messages = True
+        self._has_messages = True
 
     @property
     def has_errands(self) -> bool:
@@ -366,7 +364,6 @@ class Batches:
     def _copy_body(self, content: Any, number: int) -> tuple[int, bool]:
         """Write a body from elsewhere; its size, and whether it could not be read to its end."""
         size = count = 0
-        self._has_chunks = True
         pieces: Iterator[bytes]
         if isinstance(content, bytes):
             pieces = (content[at : at + MAX_PIECE] for at in range(0, len(content), MAX_PIECE))
@@ -391,7 +388,6 @@ class Batches:
             sink.number = self.next_body
             self.next_body += 1
             self.bodies.live[sink.number] = sink
-        self._has_chunks = True
         before = sum(1 for other in self._pieces if other is sink)
         self._insert_piece(sink.number * PIECES + sink.written + before, data)
         self._pieces.append(sink)
@@ -400,7 +396,7 @@ class Batches:
 
     def _large_bodies(self, keys: Iterable[int]) -> set[int]:
         """Numbers of the large bodies of flows that are in the file."""
-        if not self._has_chunks:
+        if self.next_body == 1:  # there never was one
             return set()
         found: set[int | None] = set()
         for marks, part in groups(keys):
@@ -477,9 +473,8 @@ def _pieces_of(content: Any) -> Iterator[bytes]:
 
 
 def _peer(connection: Connection) -> str | None:
-    peername = connection.peername
     try:
-        return None if peername is None else format_address(peername)
+        return schema.peer(connection)
     except Exception:  # noqa: BLE001 - it may be whatever a handler put there
         return None
 

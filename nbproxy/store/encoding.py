@@ -172,9 +172,9 @@ def _is_plain(flow: HTTPFlow, request: Request, response: Response | None) -> bo
         return False
     if shape in _shapes:
         return True
-    messages = [request] if response is None else [request, response]
-    for thing, names in ((flow, _OF_FLOW), *((message, _OF_MESSAGE) for message in messages)):
-        if not all(name in names or name.startswith(VIEW_PREFIX) for name in vars(thing)):
+    for thing, names in ((flow, _OF_FLOW), (request, _OF_MESSAGE), (response, _OF_MESSAGE)):
+        found = () if thing is None else vars(thing)
+        if not all(name in names or name.startswith(VIEW_PREFIX) for name in found):
             return False
     if len(_shapes) < _MAX_KNOWN:
         _shapes.add(shape)

@@ -36,6 +36,7 @@ from nbproxy.model.message import Request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nbproxy.model.connection import Connection
     from nbproxy.model.flow import HTTPFlow
     from nbproxy.model.message import Message
 
@@ -99,14 +100,22 @@ def _content_type(flow: HTTPFlow) -> str | None:
     return None
 
 
-def _client(flow: HTTPFlow) -> str | None:
-    peername = flow.client_conn.peername
+def peer(connection: Connection) -> str | None:
+    """The other end of a connection, as `client` and `server` say it.
+
+    Raises:
+        Exception: A handler put nonsense there.
+    """
+    peername = connection.peername
     return None if peername is None else _address(peername)
+
+
+def _client(flow: HTTPFlow) -> str | None:
+    return peer(flow.client_conn)
 
 
 def _server(flow: HTTPFlow) -> str | None:
-    peername = flow.server_conn.peername
-    return None if peername is None else _address(peername)
+    return peer(flow.server_conn)
 
 
 def _status(flow: HTTPFlow) -> int | None:

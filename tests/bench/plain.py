@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbproxy import Proxy
 
@@ -31,28 +31,27 @@ def stamp(flow: HTTPFlow) -> None:
 async def serve(confdir: str, trusted: str, script: str = "") -> None:
     """Serve until standard input ends."""
     loop = asyncio.get_running_loop()
+    options: dict[str, Any] = {
+        "port": 0,
+        "confdir": confdir,
+        "ssl_verify_upstream_trusted_ca": trusted,
+    }
     async with contextlib.AsyncExitStack() as stack:
-        proxies = [
-            await stack.enter_async_context(
-                Proxy(port=0, confdir=confdir, ssl_verify_upstream_trusted_ca=trusted)
-            )
-            for _ in range(2 if script == BOTH else 1)
-        ]
-        forgetting = None
+        proxy = await stack.enter_async_context(Proxy(**options))
+        hello: int | list[int] = proxy.port
+        if script in {"", BOTH}:
+            proxy.on("response")(stamp)
+        else:
+            proxy.load(script)
         if script == BOTH:
-            proxies[0].store.stay_in_memory()
-            forgetting = loop.create_task(forget(proxies[0]))
-        for proxy in proxies:
-            if script not in {"", BOTH}:
-                proxy.load(script)
-            else:
-                proxy.on("response")(stamp)
-        ports = [proxy.port for proxy in proxies]
-        print(json.dumps(ports if script == BOTH else ports[0]), flush=True)
+            other = await stack.enter_async_context(Proxy(**options))
+            other.on("response")(stamp)
+            other.store.stay_in_memory()
+            stack.callback(loop.create_task(forget(other)).cancel)
+            hello = [other.port, proxy.port]
+        print(json.dumps(hello), flush=True)
         while await loop.run_in_executor(None, sys.stdin.readline):
-            print(json.dumps(len(proxies[-1].flows)), flush=True)
-        if forgetting is not None:
-            forgetting.cancel()
+            print(json.dumps(len(proxy.flows)), flush=True)
 
 
 async def forget(proxy: Proxy) -> None:

@@ -38,6 +38,7 @@ from tests.bench.subjects import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.bench.load import Load
     from tests.bench.subjects import Subject
 
 _MB: Final = 1e6
@@ -309,6 +310,13 @@ def _download(*, tls: bool) -> Callable[[Bench, Section], None]:
     return measure
 
 
+def _warm_load(bench: Bench, route: Route, usage: Usage) -> tuple[Load, Load]:
+    """A load that warms up, and the one that counts."""
+    plan = bench.plan
+    warm = load.keep_alive(route, _CONNECTIONS, plan.seconds / 3, usage.cpu_s)
+    return warm, load.keep_alive(route, _CONNECTIONS, plan.seconds, usage.cpu_s)
+
+
 def _side_by_side(bench: Bench, section: Section, *names: str) -> tuple[Figures, Figures]:
     """Requests per second, and processor time for one, of subjects that take turns.
 
@@ -321,8 +329,7 @@ def _side_by_side(bench: Bench, section: Section, *names: str) -> tuple[Figures,
             for name, subject in subjects.items():
                 assert subject.usage is not None
                 route = bench.route(subject, tls=False)
-                for seconds in (bench.plan.seconds / 3, bench.plan.seconds):  # the first: warm
-                    result = load.keep_alive(route, _CONNECTIONS, seconds, subject.usage.cpu_s)
+                _, result = _warm_load(bench, route, subject.usage)
                 rates[name].append(result.rate)
                 cpu[name].append(result.cpu_us)
     section.columns = ("requests/s", "CPU us/request")
@@ -350,10 +357,9 @@ def _record(bench: Bench, section: Section) -> None:
             for _ in range(_TURNS):
                 for name in names:
                     route = Route(bench.http_port, subject.ports[name], tls=False, stamped=True)
-                    # the first is not counted: the writer is still at what the other has left
-                    for seconds in (bench.plan.seconds / 3, bench.plan.seconds):
-                        result = load.keep_alive(route, _CONNECTIONS, seconds, subject.usage.cpu_s)
-                        sent += result.requests if name == PLAIN else 0
+                    # the writer is still at what the other has left, when it warms up
+                    warm, result = _warm_load(bench, route, subject.usage)
+                    sent += warm.requests + result.requests if name == PLAIN else 0
                     rates[name].append(result.rate)
                     cpu[name].append(result.cpu_us)
                 names.reverse()

@@ -163,7 +163,7 @@ class ClientConnection:
         own, here = self.core.own_addresses, self.conn.sockname
         if self.tunnel is None and self.core.own_site is not None and is_ours(head, own, here):
             request = Request(
-                head.method.decode("ascii"),
+                http1.word(head.method),
                 "http",
                 *(self.conn.sockname or ("localhost", 80)),
                 url.parse_origin_form(head.target).decode("ascii"),

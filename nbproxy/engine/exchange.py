@@ -26,7 +26,7 @@ from nbproxy.errors import ConnectionFailed, NbproxyError, ProtocolError, Remote
 from nbproxy.model.flow import Error
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Response
-from nbproxy.protocol import framing, upgrades
+from nbproxy.protocol import framing, http1, upgrades
 
 if TYPE_CHECKING:
     from nbproxy.engine.client import ClientConnection
@@ -340,7 +340,7 @@ class Exchange(LiveFlow):
         server.expect_body()
         response = flow.response = Response(
             head.status,
-            reason=head.reason.decode("latin-1"),
+            reason=http1.word(head.reason),
             headers=Headers.from_wire(head.fields),
             content=None,
             http_version=_VERSIONS[head.version],

@@ -138,7 +138,7 @@ class _Replay(LiveFlow):
         server.expect_body()
         response = Response(
             answer.status,
-            reason=answer.reason.decode("latin-1"),
+            reason=http1.word(answer.reason),
             headers=Headers.from_wire(answer.fields),
             content=None,
             http_version=_VERSIONS[answer.version],

@@ -6,6 +6,7 @@ Inside a tunnel the target must be a path; it goes to the tunnel's host whatever
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbproxy.errors import RemoteProtocolError
@@ -13,12 +14,14 @@ from nbproxy.model import url
 from nbproxy.model.flow import HTTPFlow
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Request
+from nbproxy.protocol import http1
 
 if TYPE_CHECKING:
     from nbproxy.model.connection import Address, Client
     from nbproxy.protocol.http1 import RequestHead
 
 _VERSIONS = {b"1.1": "HTTP/1.1", b"1.0": "HTTP/1.0"}
+_hostport = functools.lru_cache(maxsize=512)(url.hostport)
 _LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
@@ -76,7 +79,7 @@ def flow_of(head: RequestHead, client: Client, tunnel: Tunnel | None) -> HTTPFlo
                 note = f"Host is {(named or [b''])[0].decode()}, the tunnel leads to {leads_to}"
         else:
             scheme, host, port, path = _absolute(head)
-            authority = url.hostport(scheme, host, port)
+            authority = _hostport(scheme, host, port)
             if host_field is None:
                 fields = ((b"Host", authority.encode("ascii")), *fields)
             elif not _same(host_field, scheme, host, port):
@@ -85,7 +88,7 @@ def flow_of(head: RequestHead, client: Client, tunnel: Tunnel | None) -> HTTPFlo
     except ValueError as error:
         raise RemoteProtocolError(f"the target cannot be used: {error}") from None
     request = Request(
-        head.method.decode("ascii"),
+        http1.word(head.method),
         scheme,
         host,
         port,

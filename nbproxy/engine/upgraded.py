@@ -10,7 +10,7 @@ from nbproxy.engine.websocket import WebSocketRelay
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Response
 from nbproxy.model.websocket import WebSocketData
-from nbproxy.protocol import upgrades
+from nbproxy.protocol import http1, upgrades
 from nbproxy.protocol.websocket import WebSocketStream
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def begin(flow: HTTPFlow, head: ResponseHead) -> tuple[Response, Deflate | None]
     if upgrades.is_websocket(headers):
         deflate = upgrades.check_websocket(asked, headers)
         flow.websocket = WebSocketData()
-    reason = head.reason.decode("latin-1")
+    reason = http1.word(head.reason)
     response = Response(101, reason=reason, headers=headers, timestamp_start=head.started)
     response.timestamp_end = time.time()
     flow.response = response

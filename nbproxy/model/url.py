@@ -118,15 +118,22 @@ def parse_absolute(target: bytes, *, options: bool = False) -> tuple[str, str, i
     match = _ABSOLUTE(target)
     if match is None:
         raise ValueError(_target_problem(target))
-    scheme, raw_host, digits, path = match.groups()
-    scheme = scheme.decode("ascii").lower()
-    host = _checked_host(raw_host.decode("ascii"))
-    port = _checked_port(digits) if digits else _PORTS[scheme]
+    scheme, host, port = _cached_origin(*match.group(1, 2, 3))
+    path: bytes = match[4]
     if not path:
         path = b"*" if options else b"/"
     elif path[0] == 0x3F:  # "?" right after the authority
         path = b"/" + path
     return scheme, host, port, path
+
+
+def _origin(raw_scheme: bytes, raw_host: bytes, digits: bytes | None) -> tuple[str, str, int]:
+    scheme = raw_scheme.decode("ascii").lower()
+    host = _checked_host(raw_host.decode("ascii"))
+    return scheme, host, _checked_port(digits) if digits else _PORTS[scheme]
+
+
+_cached_origin = functools.lru_cache(maxsize=512)(_origin)
 
 
 def parse_origin_form(target: bytes, *, options: bool = False) -> bytes:

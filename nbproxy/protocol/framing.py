@@ -9,6 +9,7 @@ h11 leaves to its user.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
 from nbproxy.errors import RemoteProtocolError
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 Framing = int | Literal["chunked", "until-eof"]
 """How a body ends: after so many bytes, with its last chunk, or with the connection."""
 
-Special = dict[bytes, list[bytes]]
-"""The values of the fields in `WATCHED`, by lower-case name."""
+Special = Mapping[bytes, list[bytes]]
+"""The values of the fields in `WATCHED`, by lower-case name; heads may share one."""
 
 WATCHED: Final = frozenset(
     (
@@ -139,7 +140,7 @@ def check_more(part: bytearray, seen: int) -> None:
 
 def watch(fields: Fields) -> Special:
     """The values of the fields that matter to a proxy."""
-    special: Special = {}
+    special: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         folded = name.lower()
         if folded in WATCHED:

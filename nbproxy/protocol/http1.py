@@ -16,6 +16,7 @@ head or as chunk framing.
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import h11
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from nbproxy.model.headers import Fields
     from nbproxy.protocol.framing import Framing, Special
     from nbproxy.protocol.stream import ByteStream
+
+    _AnyResponse = h11.Response | h11.InformationalResponse
 
 EMPTY_LINES_LIMIT: Final = 8
 INTERIM_LIMIT: Final = 64
@@ -49,8 +52,50 @@ def _stand_in(method: bytes, *, upgrade: bool) -> h11.Request:
     return event
 
 
+_MAX_SHARED: Final = 256
+_MAX_SHARED_BYTES: Final = 4096
+_shared: dict[bytes, tuple[Fields, Special]] = {}
+
+
+def _fields_of(event: h11.Request | _AnyResponse, raw: bytes) -> tuple[Fields, Special]:
+    """The fields of a parsed head, and those of them that matter to a proxy.
+
+    Most heads say, but for their first line, what another one has just said. Their flows then have
+    the same objects: there are fewer to make, to let go of, and to fetch for the row of a capture,
+    which is made by another thread, mostly on another processor.
+    """
+    lines = raw[raw.index(b"\r\n") :]
+    found = _shared.get(lines)
+    if found is None:
+        fields = tuple(event.headers.raw_items())
+        found = fields, framing.watch(fields)
+        if len(lines) <= _MAX_SHARED_BYTES:
+            if len(_shared) >= _MAX_SHARED:
+                _shared.clear()
+            _shared[lines] = found
+    return found
+
+
+def word(raw: bytes) -> str:
+    """A method or a reason phrase as text, which is the same object again, as `_fields_of` says."""
+    return _word(raw) if len(raw) <= _MAX_WORD_BYTES else raw.decode("latin-1")
+
+
+_MAX_WORD_BYTES: Final = 64
+
+
+@lru_cache(maxsize=256)
+def _word(raw: bytes) -> str:
+    return raw.decode("latin-1")
+
+
 class RequestHead:
     """The head of a request, parsed.
+
+    Args:
+        event: What h11 has made of it.
+        raw: Its bytes.
+        started: When its first byte was there, Unix seconds.
 
     Attributes:
         method: As sent.
@@ -64,18 +109,25 @@ class RequestHead:
 
     __slots__ = ("fields", "framing", "method", "special", "started", "target", "version")
 
-    def __init__(self, event: h11.Request, started: float) -> None:
+    def __init__(self, event: h11.Request, raw: bytes, started: float) -> None:
         self.method: bytes = event.method
         self.target: bytes = event.target
         self.version: bytes = event.http_version
-        self.fields: Fields = tuple(event.headers.raw_items())
-        self.special: Special = framing.watch(self.fields)
+        self.fields: Fields
+        self.special: Special
+        self.fields, self.special = _fields_of(event, raw)
         self.started = started
         self.framing: Framing = framing.request_framing(self.special, self.version)
 
 
 class ResponseHead:
     """The head of a response, parsed.
+
+    Args:
+        event: What h11 has made of it.
+        raw: Its bytes.
+        method: The request's.
+        started: When its first byte was there, Unix seconds.
 
     Attributes:
         status: Three digits.
@@ -89,14 +141,13 @@ class ResponseHead:
 
     __slots__ = ("fields", "framing", "reason", "special", "started", "status", "version")
 
-    def __init__(
-        self, event: h11.Response | h11.InformationalResponse, method: bytes, started: float
-    ) -> None:
+    def __init__(self, event: _AnyResponse, raw: bytes, method: bytes, started: float) -> None:
         self.status: int = event.status_code
         self.reason: bytes = event.reason
         self.version: bytes = event.http_version
-        self.fields: Fields = tuple(event.headers.raw_items())
-        self.special: Special = framing.watch(self.fields)
+        self.fields: Fields
+        self.special: Special
+        self.fields, self.special = _fields_of(event, raw)
         self.started = started
         self.framing: Framing = 0
         if self.status >= 200:
@@ -373,7 +424,7 @@ class ClientStream(_Http1):
         event = self._parse_head(self._new_parser(h11.SERVER), raw)
         if type(event) is not h11.Request:
             raise RemoteProtocolError("not a request")
-        self.head = head = RequestHead(event, started)
+        self.head = head = RequestHead(event, raw, started)
         self._begin_body(head.framing)
         return head
 
@@ -472,12 +523,12 @@ class ServerStream(_Http1):
             self._interim += 1
             if self._interim > INTERIM_LIMIT:
                 raise RemoteProtocolError(f"more than {INTERIM_LIMIT} interim responses")
-            return ResponseHead(event, self._method, started)
+            return ResponseHead(event, raw, self._method, started)
         if not isinstance(event, h11.Response):
             raise RemoteProtocolError("not a response")
         if event.http_version not in {b"1.1", b"1.0"}:
             raise RemoteProtocolError("the version is not HTTP/1.1 or HTTP/1.0")
-        head = ResponseHead(event, self._method, started)
+        head = ResponseHead(event, raw, self._method, started)
         self._persists = framing.may_persist(head.special, head.version) and not (
             head.framing == "until-eof" or framing.is_doubtful(head.special)
         )

@@ -144,6 +144,30 @@ def test_responses_however_cut(data, body):
         assert responses(data[:cut], data[cut:])[0] == whole[0]
 
 
+def test_heads_that_say_the_same_have_the_same_fields():
+    (first, *_), (second, *_) = requests(PUT)[0], requests(PUT.replace(b"/x", b"/y"))[0]
+    assert first[1] != second[1]
+    assert first[3] is second[3]
+    third = requests(PUT.replace(b"Host: a", b"Host: b"))[0][0]
+    assert third[3] == ((b"Host", b"b"), (b"Content-Length", b"5"))
+
+
+def test_what_was_right_for_one_version_is_looked_at_again_for_the_other():
+    assert requests(CHUNKED)[1] is None
+    found, error = requests(CHUNKED.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert (found, error) == ([], (RemoteProtocolError, 400))
+
+
+def test_what_heads_share_is_bounded():
+    for number in range(1000):
+        requests(PUT.replace(b"Host: a", b"Host: a%d" % number))
+        requests(PUT.replace(b"Host: a", b"Host: a\r\nX: %d%b" % (number, b"x" * 4096)))
+        assert len(http1._shared) <= 256
+    assert max(map(len, http1._shared)) <= 4096
+    reasons = [b"HTTP/1.1 200 %b\r\n\r\n" % (b"x" * size) for size in range(1000)]
+    assert [responses(head)[0][0][1] for head in reasons] == [b"x" * size for size in range(1000)]
+
+
 def test_a_response_to_head_has_no_body():
     found, _ = responses(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", method=b"HEAD")
     assert found[0][4] == b""

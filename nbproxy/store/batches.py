@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from nbproxy.model.body import StoredBody
     from nbproxy.model.connection import Connection
     from nbproxy.model.flow import HTTPFlow
+    from nbproxy.model.headers import Fields
     from nbproxy.store.capture_file import CaptureFile
     from nbproxy.store.chunks import Bodies
-
-    Row = tuple[Any, ...]
 
 _MOST: Final = 512
 """Flows whose rows are in memory at the same time, and rows of one statement, whose parameters are
@@ -64,25 +63,29 @@ def _insert(table: str, columns: tuple[str, ...], once: tuple[int, ...], rows: i
     )
 
 
-def insert(
-    db: sqlite3.Connection, table: str, columns: tuple[str, ...], rows: Sequence[Row]
-) -> None:
+def insert(db: sqlite3.Connection, table: str, columns: tuple[str, ...], cells: list[Any]) -> None:
     """Insert rows with as few steps as possible.
 
     What all of many rows have in common is said once, not 500 times: most columns are like that.
+
+    Args:
+        db: The capture.
+        table: Where to.
+        columns: Its columns.
+        cells: Their values, row after row: not a tuple a row, for each of which the garbage
+            collector would come and look, while it waits for the others.
     """
     once: tuple[int, ...] = ()
     before: list[Any] = []
-    if len(rows) < _STEP:
-        cells = list(chain.from_iterable(rows))
-    else:
-        values = list(zip(*rows, strict=True))
+    left = len(cells) // len(columns)
+    if left >= _STEP:
+        values = [cells[column :: len(columns)] for column in range(len(columns))]
         once = _common(table, values)
         before = [values[column][0] for column in once]
         rest = [each for column, each in enumerate(values) if column not in once]
         cells = list(chain.from_iterable(zip(*rest, strict=True)))
     width = len(columns) - len(once)
-    at, left = 0, len(rows)
+    at = 0
     while left:
         size = min(left, _MOST) if left >= _STEP else 1 << left.bit_length() - 1
         end = at + size * width
@@ -97,7 +100,7 @@ def insert(
 _commons: dict[str, tuple[tuple[int, ...], int]] = {}
 
 
-def _common(table: str, values: Sequence[tuple[Any, ...]]) -> tuple[int, ...]:
+def _common(table: str, values: Sequence[list[Any]]) -> tuple[int, ...]:
     """Numbers of the columns in which all rows say the same.
 
     SQLite compiles a statement for each answer, so there are few: columns are left out at once when
@@ -111,7 +114,7 @@ def _common(table: str, values: Sequence[tuple[Any, ...]]) -> tuple[int, ...]:
     return once
 
 
-def _is_one(cells: tuple[Any, ...]) -> bool:
+def _is_one(cells: list[Any]) -> bool:
     """Whether they are all the same to SQLite; bodies are not compared, nor 0.0 with -0.0."""
     return type(cells[0]) in _COMPARED and cells.count(cells[0]) == len(cells)
 
@@ -130,6 +133,7 @@ class Batches:
 
     Attributes:
         live: The connections that are in memory and in the file, by their numbers.
+        heads: See `encoding.Place`; of the batch under way.
     """
 
     def __init__(
@@ -155,6 +159,7 @@ class Batches:
         self._pieces: list[Sink] = []
         self._stored: dict[int, tuple[Any, encoding.Stored]] = {}
         self._known: dict[int, tuple[int | None, bool, str | None]] = {}
+        self.heads: dict[Fields, encoding.Head] = {}
 
     # -- what a batch consists of
 
@@ -201,6 +206,7 @@ class Batches:
             raise
         finally:
             self._stored.clear()
+            self.heads.clear()
         self._commit()
         return written
 
@@ -224,43 +230,50 @@ class Batches:
         written: list[tuple[HTTPFlow, bool]] = []
         stored = self._stored
         for start in range(0, len(flows), _MOST):
-            rows: list[Row] = []
+            cells: list[Any] = []
             part = flows[start : start + _MOST]
             for flow, key in zip(part, keys[start:], strict=False):
                 row, restorable = encoding.to_row(flow, key, self)
-                rows.append(row)
+                cells += row
                 written.append((flow, restorable))
                 if stored:
                     stored.clear()
-            self._insert_flows(rows, part, written, start)
+            self._insert_flows(cells, part, written, start)
         return written
 
     def _insert_flows(
         self,
-        rows: list[Row],
+        cells: list[Any],
         flows: Sequence[HTTPFlow],
         written: list[tuple[HTTPFlow, bool]],
         start: int,
     ) -> None:
         db = self.file.db
-        replaced = self._large_bodies([row[0] for row in rows])
+        width = len(encoding.COLUMNS)
+        keys = cells[::width]
+
+        def read_again(indices: Iterable[int]) -> None:
+            for index in indices:
+                row, restorable = encoding.odd_row(flows[index], keys[index], self)
+                cells[index * width : (index + 1) * width] = row
+                written[start + index] = (flows[index], restorable)
+
+        read_again(encoding.misfits(cells))
+        replaced = self._large_bodies(keys)
         try:
-            insert(db, "flows", encoding.COLUMNS, rows)
+            insert(db, "flows", encoding.COLUMNS, cells)
         except (UnicodeEncodeError, OverflowError, sqlite3.InterfaceError, sqlite3.DataError):
-            for index, row in enumerate(rows):
-                if not _fits(row):
-                    flow = flows[index]
-                    rows[index], restorable = encoding.odd_row(flow, row[0], self)
-                    written[start + index] = (flow, restorable)
-            insert(db, "flows", encoding.COLUMNS, rows)
-        self._write_messages(flows, rows, written, start)
+            rows = [cells[at : at + width] for at in range(0, len(cells), width)]
+            read_again([index for index, row in enumerate(rows) if not encoding.fits(row)])
+            insert(db, "flows", encoding.COLUMNS, cells)
+        self._write_messages(flows, keys, written, start)
         if replaced:
             self._free(replaced)
 
     def _write_messages(
         self,
         flows: Sequence[HTTPFlow],
-        rows: Sequence[Row],
+        keys: Sequence[int],
         written: list[tuple[HTTPFlow, bool]],
         start: int,
     ) -> None:
@@ -270,10 +283,10 @@ class Batches:
         db = self.file.db
         self._has_messages = True
         for index, flow in with_messages:
-            key = rows[index][0]
+            key = keys[index]
             db.execute("DELETE FROM messages WHERE flow = ?", (key,))
             messages, exact = encoding.message_rows(flow, key)
-            insert(db, "messages", encoding.MESSAGES, messages)
+            insert(db, "messages", encoding.MESSAGES, list(chain.from_iterable(messages)))
             if not exact:
                 written[start + index] = (flow, False)
 
@@ -306,7 +319,7 @@ class Batches:
             connection, connection.id + self.connection_offset
         )
         db = self.file.db
-        insert(db, "connections", connections.COLUMNS, [row])
+        insert(db, "connections", connections.COLUMNS, list(row))
         for der in certificates:
             fingerprint = connections.fingerprint(der)
             if fingerprint not in self._certificates:
@@ -477,16 +490,3 @@ def _peer(connection: Connection) -> str | None:
         return schema.peer(connection)
     except Exception:  # noqa: BLE001 - it may be whatever a handler put there
         return None
-
-
-def _fits(row: Row) -> bool:
-    """Whether SQLite takes all values of a row."""
-    for value in row:
-        if type(value) is str:
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                return False
-        elif type(value) is int and not -(2**63) <= value < 2**63:
-            return False
-    return True

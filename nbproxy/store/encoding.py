@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nbproxy.model.clean import clean_float, clean_int, clean_text
@@ -22,14 +21,17 @@ from nbproxy.model.websocket import WebSocketData, WebSocketMessage
 from nbproxy.store import tagged
 from nbproxy.store.connections import keep
 from nbproxy.store.schema import COLUMNS as FRAME
+from nbproxy.store.schema import content_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from nbproxy.model.body import StoredBody
     from nbproxy.model.connection import Connection
+    from nbproxy.model.headers import Fields
 
     Row = tuple[Any, ...]
+    Head = tuple[str | bytes, str | None]
     Stored = tuple[bytes | None, int | None, int, bool]
 
 _text, _str, _int, _real, _any = "text", "str", "int", "real", "any"
@@ -91,14 +93,15 @@ COLUMNS: Final = tuple(_COLUMNS)
 
 INDEX: Final = {column: index for index, column in enumerate(COLUMNS)}
 _REQUEST_END: Final = INDEX["request_end"]
+_EXTRA: Final = INDEX["extra"]
 
 # Read off a flow as the frame does; these follow from others.
 _VALUES: Final = {column.name: column.value for column in FRAME}
-_content_type = _VALUES["content_type"]
 
 # Columns that get what a handler may have put into an attribute; the others are made here.
-_of_attributes: Final = itemgetter(*[i for i, kind in enumerate(_COLUMNS.values()) if kind != _any])
-_KINDS: Final = tuple([_TYPES[kind] for kind in _COLUMNS.values() if kind != _any])
+_CHECKED: Final = [
+    (INDEX[column], _TYPES[kind]) for column, kind in _COLUMNS.items() if kind != _any
+]
 
 # What a flow and its messages may have. The rest belongs to an exchange that is under way, is a
 # cache, or is made again when somebody asks, as are the views that scripts have of them.
@@ -114,7 +117,6 @@ _OF_MESSAGE: Final = {
 }
 _MAX_KNOWN: Final = 4096
 _shapes: set[tuple[str, ...]] = set()
-_row_shapes: set[tuple[type, ...]] = set()
 
 
 class Place(Protocol):
@@ -123,6 +125,10 @@ class Place(Protocol):
     @property
     def inline_limit_bytes(self) -> int:
         """Bodies up to this size lie in the row."""
+
+    @property
+    def heads(self) -> dict[Fields, Head]:
+        """What rows said of heads lately: many flows have the same."""
 
     def connection(self, connection: Connection) -> tuple[int | None, bool, str | None]:
         """The key of a connection's row, whether an equal one can be made of it, and its peer."""
@@ -138,7 +144,7 @@ class NotPlain(Exception):  # noqa: N818 - not an error, a turn in the road
 # -- headers
 
 
-def headers_to_cell(fields: tuple[tuple[bytes, bytes], ...]) -> str | bytes:
+def headers_to_cell(fields: Fields) -> str | bytes:
     """Fields as text, where exactly the same fields can be read out of it, else as a blob."""
     raw = b"\n".join(map(b": ".join, fields))
     count, lines = len(fields), raw.count(b"\n") + 1
@@ -152,7 +158,14 @@ def headers_to_cell(fields: tuple[tuple[bytes, bytes], ...]) -> str | bytes:
         return _fields_as_json(fields)
 
 
-def _fields_as_json(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+def _head(fields: Fields, known: dict[Fields, Head]) -> Head:
+    found = known.get(fields)
+    if found is None:
+        found = known[fields] = headers_to_cell(fields), content_type(fields)
+    return found
+
+
+def _fields_as_json(fields: Fields) -> bytes:
     pairs = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
     return json.dumps(pairs).encode("ascii")
 
@@ -181,15 +194,34 @@ def _is_plain(flow: HTTPFlow, request: Request, response: Response | None) -> bo
     return True
 
 
-def _holds(row: Row) -> bool:
-    """Whether columns hold the values they are given exactly; remembers the answer by types."""
-    shape = tuple(map(type, _of_attributes(row)))
-    if shape in _row_shapes:
-        return True
-    if not all(kind in kinds for kind, kinds in zip(shape, _KINDS, strict=True)):
-        return False
-    if len(_row_shapes) < _MAX_KNOWN:
-        _row_shapes.add(shape)
+def misfits(cells: list[Any]) -> set[int]:
+    """Which rows have something that a column does not hold exactly: read those with `odd_row`.
+
+    Args:
+        cells: The values of rows that `to_row` made, row after row.
+
+    Returns:
+        Their numbers, from 0; none of rows that have `extra`, for those were looked at before.
+    """
+    found: set[int] = set()
+    width = len(COLUMNS)
+    for column, kinds in _CHECKED:
+        values = cells[column::width]
+        if not kinds.issuperset(map(type, values)):
+            found.update(row for row, value in enumerate(values) if type(value) not in kinds)
+    return {row for row in found if cells[row * width + _EXTRA] is None}
+
+
+def fits(row: Sequence[Any]) -> bool:
+    """Whether SQLite takes all values of a row."""
+    for value in row:
+        if type(value) is str:
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return False
+        elif type(value) is int and not -(2**63) <= value < 2**63:
+            return False
     return True
 
 
@@ -202,7 +234,7 @@ def _body(content: Any, place: Place) -> Stored:
 
 
 def to_row(flow: HTTPFlow, key: int, place: Place) -> tuple[Row, bool]:
-    """A flow as a row, and whether an equal flow can be made of that.
+    """A flow as a row, and whether an equal flow can be made of that, if it is none of `misfits`.
 
     Raises:
         sqlite3.Error: A large body or a connection could not be written.
@@ -235,7 +267,7 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
     else:
         body, stored, size, cut = _body(content, place)
     status = reason = answer_version = answered = ended = answer_headers = answer_trailers = None
-    answer_body = answer_stored = None
+    answer_type = answer_body = answer_stored = None
     answer_size = 0
     answer_cut = False
     if response is not None:
@@ -250,7 +282,7 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
         answer_version = given["http_version"]
         answered = given["timestamp_start"]
         ended = given.get("timestamp_end")
-        answer_headers = headers_to_cell(more.fields)
+        answer_headers, answer_type = _head(more.fields, place.heads)
         if last is not None:
             answer_trailers = headers_to_cell(last.fields)
         content = given["_content"]
@@ -283,7 +315,7 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
         asked["_path"],
         status,
         reason,
-        _content_type(flow),
+        answer_type,
         size,
         answer_size,
         asked["http_version"],
@@ -309,7 +341,7 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
         None if not metadata else _metadata(metadata),
         None if websocket is None else _websocket(websocket),
         extra,
-        headers_to_cell(headers.fields),
+        _head(headers.fields, place.heads)[0],
         None if trailers is None else headers_to_cell(trailers.fields),
         answer_headers,
         answer_trailers,
@@ -320,7 +352,11 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
     # NaN, which SQLite cannot say
     nan = start != start or created != created or request_end != request_end  # noqa: PLR0124
     nan = nan or answered != answered or ended != ended or error_time != error_time  # noqa: PLR0124
-    if nan or start is None or created is None or not _holds(row):
+    if nan or start is None or created is None:
+        raise NotPlain
+    # not later, as for others: what is read again then would be stored again
+    large = stored is not None or answer_stored is not None or extra is not None
+    if large and (misfits([*row[:_EXTRA], None]) or not fits(row)):
         raise NotPlain
     return row, exact and exact_too
 

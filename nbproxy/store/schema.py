@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from nbproxy.model.connection import Connection
     from nbproxy.model.flow import HTTPFlow
+    from nbproxy.model.headers import Fields
     from nbproxy.model.message import Message
 
 Kind = Literal[
@@ -89,15 +90,18 @@ def _media_type(content_type: bytes) -> str:
     return visible(media_type.decode("utf-8", "replace"), 200)
 
 
-def _content_type(flow: HTTPFlow) -> str | None:
-    response = flow.response
-    if response is None:
-        return None
-    for name, value in response.headers.fields:
+def content_type(fields: Fields) -> str | None:
+    """The media type that a head states, in lower case and without parameters."""
+    for name, value in fields:
         # the length comes first: it is cheap, and true of few fields
         if len(name) == 12 and name.lower() == b"content-type":
             return _media_type(value)
     return None
+
+
+def _content_type(flow: HTTPFlow) -> str | None:
+    response = flow.response
+    return None if response is None else content_type(response.headers.fields)
 
 
 def peer(connection: Connection) -> str | None:

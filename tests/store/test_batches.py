@@ -36,6 +36,10 @@ def rows(count, change=None, first=0):
     return found
 
 
+def in_one(rows):
+    return [cell for row in rows for cell in row]
+
+
 def stored(db):
     return db.execute("SELECT * FROM t ORDER BY id").fetchall()
 
@@ -45,7 +49,7 @@ def stored(db):
     "change", [None, (1, "POST"), (1, None), (2, 2), (3, 0.25), (4, b""), (5, "some")]
 )
 def test_all_rows_are_there_as_they_were(db, count, change):
-    insert(db, "t", COLUMNS, rows(count, change))
+    insert(db, "t", COLUMNS, in_one(rows(count, change)))
     assert stored(db) == rows(count, change)
 
 
@@ -54,7 +58,7 @@ def test_what_rows_had_in_common_they_need_not_have_next_time(db):
     for number, change in enumerate([None, (1, "POST"), None, (5, "x"), (2, None), (3, None)] * 12):
         some = rows(40, change, first=len(expected))
         some[-1] = (*some[-1][:1], f"{number}", *some[-1][2:])
-        insert(db, "t", COLUMNS, some)
+        insert(db, "t", COLUMNS, in_one(some))
         expected += some
     assert stored(db) == expected
 
@@ -63,20 +67,20 @@ def test_there_are_few_statements_to_compile(db):
     _insert.cache_clear()
     _commons.clear()
     for count in range(1, 513):  # a batch has no more
-        insert(db, "t", COLUMNS, rows(count))
+        insert(db, "t", COLUMNS, in_one(rows(count)))
     assert _insert.cache_info().misses < STATEMENTS
 
 
 def test_numbers_that_are_equal_but_not_the_same(db):
     some = [(number, "", True, 0.0, 1.0, None) for number in range(40)]
     some[20] = (20, "", 1, -0.0, 1, None)
-    insert(db, "t", COLUMNS, some)
+    insert(db, "t", COLUMNS, in_one(some))
     kinds = "SELECT typeof(raw), count(*) FROM t GROUP BY 1 ORDER BY 1"
     assert db.execute(kinds).fetchall() == [("integer", 1), ("real", 39)]
 
 
 def test_rows_that_are_all_the_same_are_one(db):
-    insert(db, "t", COLUMNS, rows(1) * 50)
+    insert(db, "t", COLUMNS, in_one(rows(1) * 50))
     assert stored(db) == rows(1)
 
 

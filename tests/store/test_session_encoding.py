@@ -135,6 +135,40 @@ def test_what_can_be_restored(kept, change, expected):
         assert plain(again) == plain(flow)
 
 
+def test_one_odd_value_among_many_flows_is_its_own_flows_matter(kept):
+    """Types are looked at column by column."""
+    some = [new() for _ in range(100)]
+    changes = {
+        7: ("request", "_method", Odd(), False),
+        31: ("request", "_port", "80", True),
+        32: ("response", "status_code", 200.0, True),
+        50: ("response", "timestamp_end", 3, True),
+        51: (None, "_comment", None, True),
+        99: (None, "intercepted", 1, True),
+    }
+    for number, (part, name, value, _) in changes.items():
+        setattr(getattr(some[number], part) if part else some[number], name, value)
+    for number, (flow, again) in enumerate(zip(some, kept.round(some), strict=True)):
+        *_, restorable = changes.get(number, (True,))
+        assert kept.said[flow.id] is restorable, number
+        if restorable:
+            assert plain(again) == plain(flow)
+
+
+def test_a_large_body_of_an_odd_flow_is_stored_once(kept):
+    file = kept.round([new()]) and kept.session._writer.shelf.file
+    count = "SELECT count(*) FROM chunks"
+    [(before,)] = file.readers.rows(count)
+    some = [new() for _ in range(3)]
+    for flow in some:
+        flow.response.content = b"x" * 1000
+    some[1].request._port = "80"
+    some[2].request._host = "a\ud800b"
+    for flow, again in zip(some, kept.round(some), strict=True):
+        assert plain(again) == plain(flow)
+    assert file.readers.rows(count) == [(before + 3,)]
+
+
 def test_what_sql_sees_of_nonsense_is_sane(kept):
     flow = new()
     flow.response.status_code = Odd()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from nbproxy.store.capture_file import CaptureFile
     from nbproxy.store.chunks import Bodies
 
+    Written = tuple[list[HTTPFlow], set[int]]
+
 _MOST: Final = 512
 """Flows whose rows are in memory at the same time, and rows of one statement, whose parameters are
 fewer than SQLite's 32,766 then."""
@@ -166,7 +168,7 @@ class Batches:
     def write(
         self,
         steps: Iterable[tuple[str, Any]],
-    ) -> list[tuple[HTTPFlow, bool]]:
+    ) -> Written:
         """Carry out steps in order, in one transaction.
 
         Args:
@@ -174,14 +176,14 @@ class Batches:
                 ("rows", (flows, keys)) for flows that shall have these keys.
 
         Returns:
-            The flows that are written, and whether they can be restored from there.
+            The flows that are written, and the ids of those that cannot be restored from there.
 
         Raises:
             sqlite3.Error, OSError: Nothing of it was written.
         """
         self.inline_limit_bytes = self._inline_limit()
         self._new, self._pieces, self._known = {}, [], {}
-        written: list[tuple[HTTPFlow, bool]] = []
+        written: Written = [], set()
         numbers = [sink for kind, what in steps if kind == "piece" for sink in what[:1]]
         fresh = [sink for sink in numbers if sink.number is None]
         hurry = quick_turns if numbers else contextlib.nullcontext()
@@ -190,9 +192,10 @@ class Batches:
                 for kind, what in steps:
                     if kind == "flows":
                         offset = self.flow_offset
-                        written += self._flows(what, [flow.id + offset for flow in what])
+                        self._flows(what, [flow.id + offset for flow in what], written)
                     elif kind == "rows":
-                        written += self._flows(*what)
+                        flows, keys = what
+                        self._flows(flows, keys, written)
                     elif kind == "piece":
                         self._piece(*what)
                     else:
@@ -226,27 +229,28 @@ class Batches:
 
     # -- flows
 
-    def _flows(self, flows: Sequence[HTTPFlow], keys: Sequence[int]) -> list[tuple[HTTPFlow, bool]]:
-        written: list[tuple[HTTPFlow, bool]] = []
-        stored = self._stored
+    def _flows(self, flows: Sequence[HTTPFlow], keys: Sequence[int], written: Written) -> None:
+        stored, (done, lossy) = self._stored, written
+        done += flows
         for start in range(0, len(flows), _MOST):
             cells: list[Any] = []
             part = flows[start : start + _MOST]
             for flow, key in zip(part, keys[start:], strict=False):
                 row, restorable = encoding.to_row(flow, key, self)
                 cells += row
-                written.append((flow, restorable))
+                if not restorable:
+                    lossy.add(flow.id)
+                elif lossy:
+                    lossy.discard(flow.id)  # it is written for the second time
                 if stored:
                     stored.clear()
-            self._insert_flows(cells, part, written, start)
-        return written
+            self._insert_flows(cells, part, lossy)
 
     def _insert_flows(
         self,
         cells: list[Any],
         flows: Sequence[HTTPFlow],
-        written: list[tuple[HTTPFlow, bool]],
-        start: int,
+        lossy: set[int],
     ) -> None:
         db = self.file.db
         width = len(encoding.COLUMNS)
@@ -256,7 +260,8 @@ class Batches:
             for index in indices:
                 row, restorable = encoding.odd_row(flows[index], keys[index], self)
                 cells[index * width : (index + 1) * width] = row
-                written[start + index] = (flows[index], restorable)
+                if not restorable:
+                    lossy.add(flows[index].id)
 
         read_again(encoding.misfits(cells))
         replaced = self._large_bodies(keys)
@@ -266,7 +271,7 @@ class Batches:
             rows = [cells[at : at + width] for at in range(0, len(cells), width)]
             read_again([index for index, row in enumerate(rows) if not encoding.fits(row)])
             insert(db, "flows", encoding.COLUMNS, cells)
-        self._write_messages(flows, keys, written, start)
+        self._write_messages(flows, keys, lossy)
         if replaced:
             self._free(replaced)
 
@@ -274,8 +279,7 @@ class Batches:
         self,
         flows: Sequence[HTTPFlow],
         keys: Sequence[int],
-        written: list[tuple[HTTPFlow, bool]],
-        start: int,
+        lossy: set[int],
     ) -> None:
         with_messages = [(i, flow) for i, flow in enumerate(flows) if flow.websocket is not None]
         if not with_messages:
@@ -288,7 +292,7 @@ class Batches:
             messages, exact = encoding.message_rows(flow, key)
             insert(db, "messages", encoding.MESSAGES, list(chain.from_iterable(messages)))
             if not exact:
-                written[start + index] = (flow, False)
+                lossy.add(flow.id)
 
     # -- connections
 

@@ -148,9 +148,9 @@ class Lent:
                     yield flow
 
 
-def references(pairs: Sequence[tuple[Any, bool]]) -> list[int]:
-    """How many references there are to the first of each pair."""
-    return [getrefcount(item) for item, _ in pairs]
+def references(items: Sequence[Any], indices: Iterable[int]) -> list[int]:
+    """How many references there are to some of the items of a list."""
+    return [getrefcount(items[index]) for index in indices]
 
 
 def forget_views(flow: HTTPFlow) -> bool:
@@ -177,8 +177,9 @@ def _holders(space: dict[str, Any], name: str) -> int:
 
 _ONE_HOLDER = _holders({"name": object()}, "name")
 
-UNREFERENCED = references([(object(), True)])[0]
-"""What `references` says of objects to which nothing refers but their pair."""
+_one = [object()]
+UNREFERENCED = references(list(_one), (0,))[0]
+"""What `references` says of objects to which nothing refers but two lists."""
 
 
 @dataclass

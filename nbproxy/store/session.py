@@ -55,8 +55,8 @@ class Session:
             any more.
         directory: Folder of private captures.
         inline_limit_bytes: Bodies above this are written piece by piece while they come.
-        on_stored: Told which flows are on disk, and whether equal ones can be made of what is
-            there; called on the writer's thread, which holds no other reference to them.
+        on_stored: Told which flows are on disk, and the ids of those of which no equal ones can be
+            made from there; called on the writer's thread, which holds no other reference to them.
         on_lost: Told which flows were given up, because the disk has refused for too long.
         on_problem: Told in a sentence what is wrong, once until it is over; warns by default.
 
@@ -75,7 +75,7 @@ class Session:
         *,
         directory: Path | None = None,
         inline_limit_bytes: int = 256 * 1024,
-        on_stored: Callable[[list[tuple[HTTPFlow, bool]]], None] | None = None,
+        on_stored: Callable[[list[HTTPFlow], Container[int]], None] | None = None,
         on_lost: Callable[[list[HTTPFlow]], None] | None = None,
         on_problem: Callable[[str], None] | None = None,
     ) -> None:

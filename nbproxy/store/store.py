@@ -244,29 +244,30 @@ class Store:
 
     # -- the writer's side
 
-    def _on_stored(self, stored: Sequence[tuple[HTTPFlow, bool]]) -> None:
+    def _on_stored(self, stored: list[HTTPFlow], lossy: Container[int]) -> None:
         """Flows are on disk: let go of them. On the writer's thread.
 
         Args:
-            stored: Flows, and whether they will come back from there as they are.
+            stored: They; nobody else refers to them but who uses them.
+            lossy: The ids of those that would not come back from there as they are.
         """
         with self.lock:
             frame = self._frame
             if frame is not None and (computed or len(self._ids) - self._framed > _BEHIND):
                 self._catch_up(frame)  # before they go, if users' columns want to see them
             waiting, rewritten = self.session.waiting, self._rewritten
-            gone = [pair for pair in stored if pair[1] and self._let_go(pair[0], waiting)]
+            gone = [flow for flow in stored if flow.id not in lossy and self._let_go(flow, waiting)]
             if not self.limits.none:
-                self._prune([flow for flow, _ in stored])
-            for pair, count in zip(gone, references(gone), strict=True):
+                self._prune(stored)
+            for index, count in enumerate(references(gone, range(len(gone)))):
                 if count > UNREFERENCED and not (
-                    forget_views(pair[0]) and references([pair])[0] <= UNREFERENCED
+                    forget_views(gone[index]) and references(gone, (index,))[0] <= UNREFERENCED
                 ):
                     # changed while it was written? It is written again, once, when it goes
-                    flow, number = pair[0], pair[0].id
+                    flow, number = gone[index], gone[index].id
                     self._lent.add(number, flow, self._dropped, as_stored=number in rewritten)
             if rewritten:
-                rewritten.difference_update([flow.id for flow, _ in gone])
+                rewritten.difference_update([flow.id for flow in gone])
 
     def _let_go(self, flow: HTTPFlow, waiting: Container[int]) -> bool:
         """Hold a flow no more, unless it is under way, or to be written again."""

@@ -71,7 +71,7 @@ class Writer:
     Args:
         file: The file, or what makes it: called on the thread, when there is something to write.
         inline_limit: Gives the size up to which bodies lie in their rows.
-        on_stored: Told what was written: flows, and whether they can be restored.
+        on_stored: Told what was written: flows, and the ids of those that cannot be restored.
         on_lost: Told which flows were given up.
         on_problem: Told what is wrong, in a sentence.
         keep: Whether the file stays, if nobody ends it before the process does.
@@ -85,7 +85,7 @@ class Writer:
         self,
         file: CaptureFile | Callable[[], CaptureFile],
         inline_limit: Callable[[], int],
-        on_stored: Callable[[list[tuple[HTTPFlow, bool]]], None] | None,
+        on_stored: Callable[[list[HTTPFlow], Container[int]], None] | None,
         on_lost: Callable[[list[HTTPFlow]], None] | None,
         on_problem: Callable[[str], None],
         *,
@@ -428,13 +428,13 @@ class Writer:
         When `on_stored` is called, no reference to a flow is left here but those it is given.
         """
         steps = self._waiting.steps()
-        written = self._recorded.ready().write(steps) if steps else []
+        written, lossy = self._recorded.ready().write(steps) if steps else ([], set())
         del steps
         self._over()  # before anybody is told that it is written, and asks
         done = self._waiting.done()
         if written and self._on_stored is not None:
             try:
-                self._on_stored(written)
+                self._on_stored(written, lossy)
             except Exception:
                 logger.exception("what was recorded could not be reported")
         written.clear()

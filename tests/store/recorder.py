@@ -14,8 +14,8 @@ from tests.store.flow_factory import answer, end, new_flow
 
 
 def main(place, kept):
-    def stored(written):
-        told = "".join(f"{flow.request.path[1:]}\n" for flow, _ in written)
+    def stored(written, lossy):
+        told = "".join(f"{flow.request.path[1:]}\n" for flow in written)
         print(told, end="", flush=True)
 
     where = {"path": Path(place) / "mine.nbproxy"} if kept else {"directory": Path(place)}

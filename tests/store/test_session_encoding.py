@@ -29,8 +29,8 @@ class Kept:
             on_problem=self.problems.append,
         )
 
-    def stored(self, written):
-        self.said.update((flow.id, restorable) for flow, restorable in written)
+    def stored(self, written, lossy):
+        self.said.update((flow.id, flow.id not in lossy) for flow in written)
 
     def round(self, flows):
         """Write flows, forget their connections, read them."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 import nbproxy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from nbproxy.model.flow import HTTPFlow
 
@@ -122,10 +122,10 @@ def note_stored(proxy: nbproxy.Proxy, path: str) -> None:
     tell = writer._on_stored
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
-    def stored(written: list[tuple[HTTPFlow, bool]]) -> None:
-        os.write(file, "".join(f"{flow.request.path}\n" for flow, _ in written).encode())
+    def stored(written: list[HTTPFlow], lossy: Container[int]) -> None:
+        os.write(file, "".join(f"{flow.request.path}\n" for flow in written).encode())
         if tell is not None:
-            tell(written)
+            tell(written, lossy)
 
     writer._on_stored = stored
 

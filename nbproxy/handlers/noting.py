@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from nbproxy.model.message import Request
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -61,13 +63,13 @@ def _state(message: Message) -> State:
     """What it holds, as it is: what that says is asked only if it is something else later."""
     headers = message.headers
     body = message.raw_content if message.holds_bytes else None
-    return (type(message), dict(vars(message)), headers, headers.fields, message.body_size, body)
+    values = _values(message)
+    return (type(message), values, headers, headers.fields, message.body_size, body)
 
 
-def _values(state: State, names: tuple[str, ...]) -> tuple[Any, ...]:
-    message = object.__new__(state[0])
-    vars(message).update(state[1])
-    return tuple(getattr(message, name) for name in names)
+def _values(message: Message) -> tuple[Any, ...]:
+    names = _REQUEST if isinstance(message, Request) else _RESPONSE
+    return tuple([getattr(message, name) for name in names])
 
 
 def _same(before: State, after: State) -> bool:
@@ -104,7 +106,7 @@ def _message(place: str, names: tuple[str, ...], old: State, new: State) -> Iter
     if _same_message(old, new):
         return
     if old[1] != new[1]:
-        for name, was, now in zip(names, _values(old, names), _values(new, names), strict=True):
+        for name, was, now in zip(names, old[1], new[1], strict=True):
             if was != now:
                 yield place + name, _text(was), _text(now)
     if old[3] != new[3]:
@@ -135,7 +137,7 @@ def _joined(values: list[str]) -> str | None:
 def _outline(response: State | None) -> str | None:
     if response is None:
         return None
-    (status,) = _values(response, _RESPONSE[:1])
+    status = response[1][0]
     return f"{status}, {response[4]:,} bytes"
 
 

@@ -19,6 +19,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nbproxy.model.message import Response
+from nbproxy.model.record import copy_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,16 +76,16 @@ class _Before:
         self._request: Message | None = getattr(flow, "request", None)
         self._response: Message | None = getattr(flow, "response", None)
         both = (message for message in (self._request, self._response) if message is not None)
-        self._state = [(message, vars(message.copy())) for message in both]
+        self._copies = [(message, message.copy()) for message in both]
         self._part: Any = None
         if hook.endswith("_message"):  # of a WebSocket or a TCP stream: the last one is held
             self._part = part = getattr(flow, "websocket", flow).messages[-1]
             self._what = part.content, getattr(part, "dropped", False)
 
     def restore(self, flow: Any) -> None:
-        for message, state in self._state:
+        for message, copy in self._copies:
             vars(message).clear()
-            vars(message).update(state)
+            copy_attributes(copy, message)
         if self._request is not None:
             flow.request, flow.response = self._request, self._response
         if self._part is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbproxy.model import charset, coding
 from nbproxy.model.headers import Headers
+from nbproxy.model.record import Record, copy_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nbproxy.model.body import StoredBody
 
 
-class Message:
+class Message(Record):
     """A request or a response.
 
     Attributes:
@@ -38,11 +39,17 @@ class Message:
             say.
     """
 
-    trailers: Headers | None = None
-    timestamp_end: float | None = None
-    stream: bool | Callable[[bytes], bytes | Iterable[bytes]] = False
-    bandwidth: float | None = None
-    _decoded: tuple[bytes, str, bytes] | None = None
+    __slots__ = (
+        "_content",
+        "_decoded",
+        "_headers",
+        "bandwidth",
+        "http_version",
+        "stream",
+        "timestamp_end",
+        "timestamp_start",
+        "trailers",
+    )
 
     def __init__(
         self,
@@ -56,6 +63,11 @@ class Message:
         self._content = content
         self.http_version = http_version
         self.timestamp_start = timestamp_start
+        self.timestamp_end: float | None = None
+        self.trailers: Headers | None = None
+        self.stream: bool | Callable[[bytes], bytes | Iterable[bytes]] = False
+        self.bandwidth: float | None = None
+        self._decoded: tuple[bytes, str, bytes] | None = None
 
     # -- head
 
@@ -248,7 +260,7 @@ class Message:
             self.set_content(content)
 
     def _copy_to(self, other: Self) -> Self:
-        other.__dict__.update(self.__dict__)
+        copy_attributes(self, other)
         other._headers = self._headers.copy()
         if self.trailers is not None:
             other.trailers = self.trailers.copy()

@@ -13,6 +13,7 @@ from nbproxy.model import url
 from nbproxy.model.connection import Client, Server
 from nbproxy.model.escape import visible
 from nbproxy.model.masking import default_masker
+from nbproxy.model.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ class Control(Protocol):
         ...
 
 
-class Flow:
+class Flow(Record):
     """What flows of every kind have.
 
     Attributes:
@@ -89,17 +90,22 @@ class Flow:
     """
 
     type = "flow"
-    error: Error | None = None
-    intercepted: bool = False
-    hold_s: float | None = None
-    is_replay: str | None = None
-    _id: int | None = None
-    _comment: str = ""
-    _marked: str = ""
-    _metadata: dict[str, Any] | None = None
-    _control: Control | None = None
-    _observer: Callable[[Flow], None] | None = None
-    _guard: Callable[[Any], None] | None = None
+    __slots__ = (
+        "_comment",
+        "_control",
+        "_guard",
+        "_id",
+        "_marked",
+        "_metadata",
+        "_observer",
+        "client_conn",
+        "error",
+        "hold_s",
+        "intercepted",
+        "is_replay",
+        "server_conn",
+        "timestamp_created",
+    )
 
     def __init__(
         self, client_conn: Client | None = None, server_conn: Server | None = None
@@ -107,6 +113,17 @@ class Flow:
         self.client_conn = client_conn if client_conn is not None else Client()
         self.server_conn = server_conn if server_conn is not None else Server()
         self.timestamp_created = 0.0
+        self.error: Error | None = None
+        self.intercepted = False
+        self.hold_s: float | None = None
+        self.is_replay: str | None = None
+        self._id: int | None = None
+        self._comment = ""
+        self._marked = ""
+        self._metadata: dict[str, Any] | None = None
+        self._control: Control | None = None
+        self._observer: Callable[[Flow], None] | None = None
+        self._guard: Callable[[Any], None] | None = None
 
     @property
     def id(self) -> int:
@@ -211,12 +228,11 @@ class HTTPFlow(Flow):
     """
 
     type = "http"
+    __slots__ = ("request", "response", "websocket")
     runner: ClassVar[Callable[..., HTTPFlow] | None] = None
     """What `run` calls. `nbproxy.owners` sets it: the model knows no scripts."""
     replayer: ClassVar[Callable[..., Any] | None] = None
     """What `replay` calls. `nbproxy.owners` sets it: the model sends nothing."""
-    response: Response | None = None
-    websocket: WebSocketData | None = None
 
     def __init__(
         self,
@@ -226,6 +242,8 @@ class HTTPFlow(Flow):
     ) -> None:
         super().__init__(client_conn, server_conn)
         self.request = request
+        self.response: Response | None = None
+        self.websocket: WebSocketData | None = None
         self.timestamp_created = request.timestamp_start
 
     @property

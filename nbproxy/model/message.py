@@ -45,6 +45,8 @@ class Request(Message):
         authority: The authority of an absolute-form or CONNECT target as sent, or "".
     """
 
+    __slots__ = ("_host", "_method", "_path", "_port", "authority", "scheme")
+
     def __init__(
         self,
         method: str,
@@ -317,6 +319,8 @@ class Response(Message):
         status_code: Three digits.
         reason: The reason phrase as sent; "" in HTTP/2.
     """
+
+    __slots__ = ("_reason", "status_code")
 
     def __init__(
         self,

@@ -187,4 +187,4 @@ def _apply(flow: HTTPFlow, values: Any) -> None:
         if owner == "error" and holder is None:
             holder = flow.error = Error("")
         if holder is not None:
-            vars(holder)[name] = value
+            setattr(holder, name, value)

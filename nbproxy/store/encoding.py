@@ -7,6 +7,8 @@ say goes into `extra`, and what JSON cannot say either makes the flow not *resto
 says as much as it can, but an equal flow cannot be made of it.
 """
 
+# ruff: noqa: SLF001 - properties cost time, and some of them do more than read
+
 from __future__ import annotations
 
 import json
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from nbproxy.model.body import StoredBody
     from nbproxy.model.connection import Connection
     from nbproxy.model.headers import Fields
+    from nbproxy.model.record import Record
 
     Row = tuple[Any, ...]
     Head = tuple[str | bytes, str | None]
@@ -103,20 +106,9 @@ _CHECKED: Final = [
     (INDEX[column], _TYPES[kind]) for column, kind in _COLUMNS.items() if kind != _any
 ]
 
-# What a flow and its messages may have. The rest belongs to an exchange that is under way, is a
-# cache, or is made again when somebody asks, as are the views that scripts have of them.
-_OF_FLOW: Final = {
-    *("client_conn", "server_conn", "timestamp_created", "request", "response", "error"),
-    *("websocket", "intercepted", "is_replay", "_id", "_comment", "_marked", "_metadata"),
-    *("hold_s", "_control", "_observer", "_guard", "_nbproxy_reply"),
-}
-_OF_MESSAGE: Final = {
-    *("_headers", "_content", "http_version", "timestamp_start", "timestamp_end", "trailers"),
-    *("_method", "_path", "scheme", "_host", "_port", "authority", "status_code", "_reason"),
-    *("stream", "_decoded", "_replayed"),
-}
-_MAX_KNOWN: Final = 4096
-_shapes: set[tuple[str, ...]] = set()
+# What a flow and its messages may have besides their own: it is made again when somebody asks, as
+# are the views that scripts have of them.
+_ADDED: Final = {"_nbproxy_reply", "_replayed"}
 
 
 class Place(Protocol):
@@ -174,24 +166,25 @@ def _fields_as_json(fields: Fields) -> bytes:
 
 
 def _is_plain(flow: HTTPFlow, request: Request, response: Response | None) -> bool:
-    """Whether they have no attributes but those that are known; remembers the answer by names."""
+    """Whether they have no attributes but those that are known."""
     if type(flow) is not HTTPFlow or type(request) is not Request:
         return False
     if response is None:
-        shape = (*vars(flow), "", *vars(request))
+        added = flow.__dict__ or request.__dict__
     elif type(response) is Response:
-        shape = (*vars(flow), "", *vars(request), "", *vars(response))
+        added = flow.__dict__ or request.__dict__ or response.__dict__
     else:
         return False
-    if shape in _shapes:
-        return True
-    for thing, names in ((flow, _OF_FLOW), (request, _OF_MESSAGE), (response, _OF_MESSAGE)):
-        found = () if thing is None else vars(thing)
-        if not all(name in names or name.startswith(VIEW_PREFIX) for name in found):
-            return False
-    if len(_shapes) < _MAX_KNOWN:
-        _shapes.add(shape)
-    return True
+    return not added or _is_known(flow, request, response)
+
+
+def _is_known(*things: Record | None) -> bool:
+    return all(
+        name in _ADDED or name.startswith(VIEW_PREFIX)
+        for thing in things
+        if thing is not None
+        for name in vars(thing)
+    )
 
 
 def misfits(cells: list[Any]) -> set[int]:
@@ -253,13 +246,12 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
     request, response = flow.request, flow.response
     if not _is_plain(flow, request, response):
         raise NotPlain
-    asked = vars(request)
-    headers = asked["_headers"]
-    trailers = asked.get("trailers")
+    headers = request._headers
+    trailers = request.trailers
     if type(headers) is not Headers or (trailers is not None and type(trailers) is not Headers):
         raise NotPlain
-    start = asked["timestamp_start"]
-    content = asked["_content"]
+    start = request.timestamp_start
+    content = request._content
     body: bytes | None
     limit = place.inline_limit_bytes
     if type(content) is bytes and len(content) <= limit:
@@ -271,21 +263,20 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
     answer_size = 0
     answer_cut = False
     if response is not None:
-        given = vars(response)
-        more, last = given["_headers"], given.get("trailers")
+        more, last = response._headers, response.trailers
         if type(more) is not Headers or (last is not None and type(last) is not Headers):
             raise NotPlain
-        status = given["status_code"]
-        reason = given["_reason"]
+        status = response.status_code
+        reason = response._reason
         if status is None or reason is None:  # NULL there means that there is no response
             raise NotPlain
-        answer_version = given["http_version"]
-        answered = given["timestamp_start"]
-        ended = given.get("timestamp_end")
+        answer_version = response.http_version
+        answered = response.timestamp_start
+        ended = response.timestamp_end
         answer_headers, answer_type = _head(more.fields, place.heads)
         if last is not None:
             answer_trailers = headers_to_cell(last.fields)
-        content = given["_content"]
+        content = response._content
         if type(content) is bytes and len(content) <= limit:
             answer_body, answer_size = content, len(content)
         else:
@@ -300,7 +291,7 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
     client_key, exact, client_peer = place.connection(client)
     server_key, exact_too, server_peer = place.connection(server)
     created = flow.timestamp_created
-    metadata = flow._metadata  # noqa: SLF001 - the property would make one
+    metadata = flow._metadata
     websocket = flow.websocket
     extra = None
     if cut or answer_cut:
@@ -308,30 +299,30 @@ def _plain_row(  # noqa: PLR0915 - the hot path: a row is made in one go
     row = (
         key,
         start,
-        asked["_method"],
-        asked["scheme"],
-        asked["_host"],
-        asked["_port"],
-        asked["_path"],
+        request._method,
+        request.scheme,
+        request._host,
+        request._port,
+        request._path,
         status,
         reason,
         answer_type,
         size,
         answer_size,
-        asked["http_version"],
+        request.http_version,
         client_peer,
         server_peer,
-        asked["scheme"] in ("https", "wss") or client.tls,
+        request.scheme in ("https", "wss") or client.tls,
         message,
         flow.intercepted,
-        flow._marked,  # noqa: SLF001 - the same as `marked`
-        flow._comment,  # noqa: SLF001 - the same as `comment`
+        flow._marked,
+        flow._comment,
         None if created == start and type(created) is type(start) else created,
-        asked.get("timestamp_end"),
+        request.timestamp_end,
         answered,
         ended,
         error_time,
-        asked["authority"],
+        request.authority,
         answer_version,
         flow.is_replay,
         client_key,
@@ -574,7 +565,7 @@ class _OddFlow:
                 continue
             for part in ("headers", "trailers"):
                 self._head(name, part, getattr(message, part, None))
-            content = vars(message).get("_content")
+            content = getattr(message, "_content", None)
             stored = _body(content, self._place)
             (
                 self.row[f"{name}_body"],
@@ -602,7 +593,7 @@ class _OddFlow:
             self.exact = self.exact and same
 
     def notes(self) -> None:
-        metadata = self._flow._metadata  # noqa: SLF001 - the property would make one
+        metadata = self._flow._metadata
         if metadata:
             named = {name: value for name, value in metadata.items() if type(name) is str}
             kept, complete = keep(named)

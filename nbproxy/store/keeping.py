@@ -18,6 +18,7 @@ from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 from nbproxy.model.flow import VIEW_PREFIX, HTTPFlow
+from nbproxy.model.record import attributes, copy_attributes
 
 if TYPE_CHECKING:
     from array import array
@@ -40,7 +41,7 @@ def _parts(message: Message | None) -> tuple[Any, ...] | None:
     return (
         {
             name: value
-            for name, value in vars(message).items()
+            for name, value in attributes(message).items()
             if name not in {"_headers", "_decoded", "trailers"}
         },
         message.headers.fields,
@@ -76,8 +77,8 @@ def _talk(websocket: WebSocketData) -> tuple[Any, ...]:
 def twin(flow: HTTPFlow) -> HTTPFlow:
     """Another object with the parts of one that is about to go."""
     other = HTTPFlow.__new__(HTTPFlow)
-    vars(other).update(vars(flow))
-    vars(other).pop("_guard", None)
+    copy_attributes(flow, other)
+    other._guard = None  # noqa: SLF001 - ours
     return other
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from nbproxy.analysis import Analysis
+from nbproxy.model.record import attributes
 from tests.analysis.views import flow, view
 
 NAMES = ("timeline", "endpoints", "to_openapi", "hosts", "errors", "diff", "sql")
@@ -45,12 +46,12 @@ def test_nothing_is_changed():
     made = flow(url="https://a.test/users/1", body=b'{"a": 1}')
     made.response.encode("gzip")
     flows = view(made)
-    before = [vars(each).copy() for each in (made.request, made.response)]
+    before = [attributes(each) for each in (made.request, made.response)]
     for name in ("timeline", "endpoints", "to_openapi", "hosts", "errors"):
         getattr(flows, name)()
     flows.sql("select * from headers join bodies using (flow)")
     flows.diff(flows)
     for known, message in zip(before, (made.request, made.response), strict=True):
         known.pop("_decoded", None)
-        now = {name: value for name, value in vars(message).items() if name != "_decoded"}
+        now = {name: value for name, value in attributes(message).items() if name != "_decoded"}
         assert now == known

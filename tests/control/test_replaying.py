@@ -12,6 +12,7 @@ import pytest
 
 import nbproxy
 from nbproxy import HTTPFlow, Proxy, Request, Response, _current
+from nbproxy.model.record import attributes
 from nbproxy.replaying import Variation, changed
 from nbproxy.scripts import progress
 from tests.support.clients import through
@@ -105,7 +106,7 @@ async def test_changes(proxy, flow, changes, expected):
     untouched = {"method": "POST", "path": "/api?page=1&lang=de", "body": before.text}
     assert {name: found[name] for name in untouched} == {**untouched, **expected}
     assert found["fields"]["content-length"] == [str(len(found["body"].encode()))]
-    assert vars(flow.request).keys() == vars(before).keys()
+    assert attributes(flow.request).keys() == attributes(before).keys()
     assert flow.request.headers == before.headers
     assert flow.request.path == before.path
     assert flow.request.content == before.content

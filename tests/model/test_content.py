@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nbproxy.model.coding import KNOWN
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Request, Response
+from nbproxy.model.record import attributes
 
 
 class Stored:
@@ -325,7 +326,7 @@ def test_copies_are_independent():
     first.timestamp_end = 5.0
     second = first.copy()
     assert type(second) is Request
-    assert second.__dict__.keys() == first.__dict__.keys()
+    assert attributes(second).keys() == attributes(first).keys()
     assert second.raw_content is first.raw_content
     second.url = "http://b/"
     second.content = b"yz"

@@ -8,10 +8,13 @@ from nbproxy.model.connection import Client, Server
 from nbproxy.model.flow import Error, HTTPFlow
 from nbproxy.model.headers import Headers
 from nbproxy.model.message import Request, Response
+from nbproxy.model.record import Record, attributes
 from nbproxy.model.websocket import WebSocketData, WebSocketMessage
 from nbproxy.store.chunks import CapturedBody
 
-OF_EXCHANGE = {"_decoded", "stream", "_control", "_observer", "_guard", "_id", "hold_s"}
+OF_EXCHANGE = {
+    *("_decoded", "stream", "bandwidth", "_control", "_observer", "_guard", "_id", "hold_s"),
+}
 
 
 def plain(value):
@@ -30,13 +33,8 @@ def plain(value):
             ),
         )
     if isinstance(value, (HTTPFlow, Request, Response, Error, Client, Server)):
-        defaults = {
-            name: getattr(type(value), name)
-            for name in ("error", "response", "websocket", "trailers", "timestamp_end", "is_replay")
-            if hasattr(type(value), name) and not isinstance(getattr(type(value), name), property)
-        }
-        given = {n: v for n, v in vars(value).items() if n not in OF_EXCHANGE and n != "id"}
-        given = {**defaults, **given}
+        given = attributes(value) if isinstance(value, Record) else vars(value)
+        given = {n: v for n, v in given.items() if n not in OF_EXCHANGE and n != "id"}
         if isinstance(value, (Client, Server)):
             usual = {n: v for n, v in given.items() if v is None and hasattr(type(value), n)}
             given = {n: v for n, v in given.items() if n not in usual}
@@ -286,7 +284,9 @@ def spoil(flow, place, value):
     holder = flow
     for part in filter(None, owner.split(".")):
         holder = getattr(holder, part, None)
-    if holder is not None and hasattr(holder, "__dict__"):
+    if isinstance(holder, Record):
+        setattr(holder, name, copy.copy(value))
+    elif holder is not None and hasattr(holder, "__dict__"):
         vars(holder)[name] = copy.copy(value)
     return flow
 

@@ -114,6 +114,7 @@ def same_moment(flow):
         (lambda flow: vars(flow).update({"_view_x": 1}), True),  # a script's view of it
         (lambda flow: setattr(flow.response, "stream", True), True),
         (lambda flow: setattr(flow.response, "stream", print), True),
+        (lambda flow: setattr(flow.response, "bandwidth", 1000.0), True),
         (lambda flow: flow.metadata.update(x=(1, b"2", {3: [4.5]})), True),
         (lambda flow: flow.metadata.update(x=math.inf), True),
         (lambda flow: setattr(flow.response, "status_code", "200"), True),

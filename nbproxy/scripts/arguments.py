@@ -1,9 +1,10 @@
 """A script's command line: "./arguments.py html faketml", and how the script gets to see it.
 
-From 0.18 to 2.0 `sys.argv` was rewritten around a script's body and each of its hooks. Other
-threads of a kernel must not see that, so the script gets a `sys` of its own: the real one, but for
-`argv` and `path`. Modules that read `sys.argv` by themselves (argparse and its like) are loaded
-afresh for it, with that `sys` inside.
+From 0.18 to 2.0 `sys.argv` was rewritten around a script's body and each of its hooks; here that is
+done for scripts of all releases that are given arguments, for a kernel's own are of no use to them.
+Other threads of a kernel must not see that, so the script gets a `sys` of its own: the real one,
+but for `argv` and `path`. Modules that read `sys.argv` by themselves (argparse and its like) are
+loaded afresh for it, with that `sys` inside.
 """
 
 from __future__ import annotations

@@ -295,7 +295,7 @@ class Script:
     def _execute(self, program: Program, source: loader.Source, path: str) -> None:
         era = source.era
         argv = [path, *self.argv]
-        own_argv = argv if era in {Era.D, Era.E} or (self.argv and era >= Era.F) else None
+        own_argv = argv if self.argv or era in {Era.D, Era.E} else None
         scope = scope_of(self, source, self.file, own_argv)
         program.execute(source, argv, self._context_object(), scope)
 

@@ -101,6 +101,24 @@ def test_no_other_thread_sees_it(idle, write, make_flow):
     assert flow.request.headers["x-argv"] == "mine"
 
 
+@pytest.mark.parametrize("era", ["A", "B", "C", "F", "H"])
+def test_scripts_of_all_eras_see_the_arguments_they_are_given(idle, write, make_flow, era):
+    parameters = "flow" if era in {"F", "H"} else "context, flow"
+    path = write(
+        "argued.py",
+        f"""
+        import sys
+        body = list(sys.argv)
+        def request({parameters}):
+            flow.request.path = "/" + "/".join(sys.argv[1:])
+        """,
+    )
+    script = idle.load(f"{path} one two", era=era)
+    assert script.program.addons[0].body == [str(path), "one", "two"]
+    (flow,) = idle.scripts.run(script, [make_flow()])
+    assert flow.request.path == "/one/two"
+
+
 @pytest.mark.parametrize("era", ["C", "F", "H"])
 def test_other_eras_see_the_hosts_own(idle, write, era):
     script = idle.load(write("a.py", "import sys\nseen = sys.argv"), era=era)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Final, Self
 
 from playwright.sync_api import Error, sync_playwright
@@ -103,6 +104,14 @@ class InspectedKernel:
     def messages(self) -> int:
         """How many batches of rows the inspector has sent so far."""
         return int(self._run(_SENT))
+
+    def settle(self) -> int:
+        """Wait until the inspector has what was there before; how many batches that took."""
+        before, now = -1, self.messages()
+        while now != before:
+            time.sleep(1.0)
+            before, now = now, self.messages()
+        return now
 
     def over_many(self) -> tuple[float, float, list[float]]:
         """Show an inspector over many flows, and scroll it; all that was there is forgotten.

@@ -505,8 +505,7 @@ def _inspector(bench: Bench, section: Section) -> None:
             for name in (alone, shown):
                 if name == shown:
                     kernel.show()
-                    time.sleep(1.0)  # what was there before has come
-                    sent, since = kernel.messages(), time.perf_counter()
+                    sent, since = kernel.settle(), time.perf_counter()
                 result = load.paced(route, _CONNECTIONS, _PACE, seconds, kernel.usage.cpu_s)
                 steady[name].append(result.rate)
                 cpu[name].append(result.cpu_us)

@@ -34,6 +34,7 @@ _SHOW: Final = "ins = nbproxy.inspect()\nins"
 _HIDE: Final = "ins.close()"
 _CLEAR: Final = "nbproxy.clear()"
 _SENT: Final = "print(ins._feed.pace.sent)"
+_SETTLED_S: Final = 60.0
 _PLACES: Final = (0, 0.5, 0.123, 0.99, 0.3, 0.7, 0.01, 1)
 
 
@@ -106,9 +107,16 @@ class InspectedKernel:
         return int(self._run(_SENT))
 
     def settle(self) -> int:
-        """Wait until the inspector has what was there before; how many batches that took."""
+        """Wait until the inspector has what was there before; how many batches that took.
+
+        Raises:
+            BenchError: It goes on getting some without traffic.
+        """
+        ends_at = time.monotonic() + _SETTLED_S
         before, now = -1, self.messages()
         while now != before:
+            if time.monotonic() > ends_at:
+                raise BenchError("the inspector gets rows without end")
             time.sleep(1.0)
             before, now = now, self.messages()
         return now

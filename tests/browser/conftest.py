@@ -81,12 +81,8 @@ def lab6(tmp_path_factory):
 class Errors:
     """What went wrong in a page."""
 
-    # Notebook's own, in 7.6; and JupyterLab's, now and then, when a widget is taken off the page:
-    # nothing of ours calls `removeChild`
-    KNOWN = re.compile(
-        r"Cannot read properties of undefined \(reading 'schema'\)"
-        r"|Failed to execute 'removeChild' on 'Node'"
-    )
+    # Notebook's own, in 7.6
+    KNOWN = re.compile(r"Cannot read properties of undefined \(reading 'schema'\)")
 
     def __init__(self, page):
         self.seen = []

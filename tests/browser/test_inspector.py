@@ -424,6 +424,6 @@ def test_two_views_of_one_widget(desk):
     finally:
         desk.page.evaluate(
             """() => { for (const widget of window.jupyterapp.shell.widgets('main'))
-              if (widget.node.querySelector('.jp-LinkedOutputView')) widget.dispose(); }"""
+              if (widget.node.querySelector('.jp-LinkedOutputView')) widget.close(); }"""
         )
     assert Desk(desk.notebook).paths()
